@@ -1,0 +1,24 @@
+# Every third-party library, found in one place. Debian 12 has all but DuckDB; scripts/bootstrap.sh installs them.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(CURL REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc i18n)
+find_package(JPEG REQUIRED)
+find_package(GIF REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
+find_package(DuckDB REQUIRED)
+
+# libtorch's own targets force a C++14 flag, the old ABI macro and warnings on its headers; take its libraries and
+# headers only, as system includes.
+find_package(Torch REQUIRED)
+add_library(imagerank_torch INTERFACE)
+target_include_directories(imagerank_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(imagerank_torch INTERFACE ${TORCH_LIBRARIES})

@@ -1,0 +1,16 @@
+#include "cli/commands.h"
+
+#include <array>
+
+#include "cli/command_label.h"
+
+namespace imagerank::cli {
+
+std::span<const Command> commands() {
+  static constexpr std::array kCommands = {
+      Command{"label", "labelled points and pairs from rankings, split, with conflicts and leak counted", add_label},
+  };
+  return kCommands;
+}
+
+}  // namespace imagerank::cli

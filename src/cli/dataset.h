@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reward/examples.h"
+#include "workspace/workspace.h"
+
+namespace imagerank::cli {
+
+/// A workspace's labels joined with an encoder's vectors: what `train`, `eval` and `compare` work on.
+/// Points and pairs whose image or prompt has no vector are left out and counted.
+struct Dataset {
+  reward::Examples examples;
+  std::vector<std::string> image_uids;  ///< parallel to examples.images
+  std::vector<std::string> prompts;     ///< parallel to examples.texts
+  std::array<std::vector<std::string>, reward::kSplitCount> pair_users;     ///< parallel to examples.pairs
+  std::array<std::vector<std::string>, reward::kSplitCount> pair_rankings;  ///< ranking ids, parallel to examples.pairs
+  std::uint64_t points_without_vectors = 0;
+  std::uint64_t pairs_without_vectors = 0;
+};
+
+/// @param encoder  Encoder::name(), a folder under embeddings/.
+/// @throws Error kNotFound, naming the command that makes what is missing.
+[[nodiscard]] Dataset load_dataset(const workspace::Workspace& workspace, const std::string& encoder);
+
+}  // namespace imagerank::cli

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "images/preprocess.h"
+
+namespace imagerank::clip {
+
+enum class Precision { kFp32, kBf16, kInt8 };
+enum class Device { kCpu, kCuda };
+
+struct EncoderOptions {
+  Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by the libtorch towers
+  Device device = Device::kCpu;
+  bool allow_untrained = false;  ///< a model marked "imagerank_untrained" is kRefused otherwise
+  std::filesystem::path tokenizer_dir;  ///< empty: the model's own folder
+  bool need_tokenizer = true;    ///< false for pixels and tokens only
+};
+
+/// Texts as vectors, and which of them did not fit the context.
+struct TextEmbeddings {
+  std::vector<float> values;     ///< [N, dim]
+  std::vector<bool> truncated;   ///< N
+};
+
+/// A CLIP model folder, loaded: both towers, tokenizer, preprocessing. Not normalised unless said. Inference only.
+/// An image's or text's vector does not depend on what shares its batch beyond float rounding; the sizes of batches
+/// are the caller's. Not thread-safe (libtorch threads inside).
+class Encoder {
+ public:
+  /// @param model  a name ("builtin/sample") or a folder; see resolve_model.
+  /// @throws Error kNotFound, kCorruptData, kRefused, kUnavailable.
+  static Encoder load(const std::string& model, const EncoderOptions& options);
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+  ~Encoder();
+
+  /// @param pixels  float32 [count, 3, S, S], preprocessed. @return [count, dim].
+  [[nodiscard]] std::vector<float> embed_pixels(std::span<const float> pixels, std::size_t count) const;
+  /// @param tokens  int64 [count, length], each row with an end-of-text token. @return [count, dim].
+  [[nodiscard]] std::vector<float> embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const;
+  /// Tokenises, truncates to the context (end-of-text kept last), runs prompts of like length together.
+  [[nodiscard]] TextEmbeddings embed_texts(std::span<const std::string> texts) const;
+
+  [[nodiscard]] std::size_t dim() const noexcept;
+  [[nodiscard]] std::size_t image_size() const noexcept;
+  [[nodiscard]] const images::PreprocessOptions& preprocessing() const noexcept;
+  /// Slug of the model, the precision and a hash of weights, tokenizer and preprocessing: "sample-fp32-1a2b3c4d".
+  [[nodiscard]] const std::string& name() const noexcept;
+  /// The folder the model was loaded from, absolute.
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept;
+  [[nodiscard]] bool untrained() const noexcept;
+
+ private:
+  struct State;
+  explicit Encoder(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// The folder of a model name: "builtin/sample" is assets/sample beside the program or in the source tree
+/// (IMAGERANK_ASSETS overrides); anything else must be a folder. @throws Error kNotFound, saying what was tried.
+[[nodiscard]] std::filesystem::path resolve_model(const std::string& model);
+
+}  // namespace imagerank::clip

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace imagerank {
+
+/// A file that appears under its final name whole or not at all: written beside it as ".<name>.tmp-<pid>",
+/// flushed to disk and renamed by commit(). Without commit() the destructor removes what was written.
+/// Not thread-safe.
+class AtomicFile {
+ public:
+  /// Creates missing parent folders. @throws Error kIo if the temporary file cannot be created.
+  explicit AtomicFile(std::filesystem::path final_path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  /// Appends. @throws Error kResourceLimit on a full disk, kIo otherwise.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Overwrites bytes already written, for headers known only at the end.
+  void write_at(std::size_t offset, std::span<const std::byte> bytes);
+  /// Where a library that wants a path of its own (DuckDB's COPY) may write instead of write().
+  [[nodiscard]] const std::filesystem::path& temporary_path() const noexcept { return temporary_path_; }
+  /// Flush and rename. @param durable  fsync file and folder too; images, which can be fetched again, go without.
+  void commit(bool durable = true);
+
+ private:
+  std::filesystem::path final_path_;
+  std::filesystem::path temporary_path_;
+  int descriptor_ = -1;
+  bool committed_ = false;
+};
+
+/// Whole file at once through AtomicFile.
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes, bool durable = true);
+/// @throws Error kNotFound if it does not exist, kResourceLimit if larger than max_bytes, kIo otherwise.
+std::string load_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 32);
+/// Deletes leftovers of AtomicFile in a folder (not below) whose writing process no longer runs.
+void remove_stale_temporaries(const std::filesystem::path& folder);
+
+}  // namespace imagerank

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "images/image.h"
+
+namespace imagerank::images {
+
+/// How an image becomes a tower's input. The defaults are OpenAI CLIP's.
+struct PreprocessOptions {
+  std::int32_t resize_shortest_edge = 224;
+  std::int32_t crop_size = 224;
+  std::array<float, 3> mean = {0.48145466F, 0.4578275F, 0.40821073F};
+  std::array<float, 3> std = {0.26862954F, 0.26130258F, 0.27577711F};
+};
+
+/// From a model folder's preprocessor_config.json. @throws Error kNotFound, kCorruptData (an unsupported resample, ...).
+[[nodiscard]] PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir);
+
+/// Antialiased bicubic (a = -0.5) in Pillow's 8-bit fixed-point arithmetic, horizontal then vertical, rounding between.
+/// Source: Pillow's Image.resize(BICUBIC). @return [out_height, out_width, 3].
+[[nodiscard]] Image resize_bicubic(const Image& image, std::int32_t out_width, std::int32_t out_height);
+
+/// Shortest edge resized, centre crop, scaled to 0..1, normalised.
+/// @return float32 [3, crop_size, crop_size], RGB planes. Thread-safe.
+/// Source: Pillow's BICUBIC (antialiased) with torchvision's rounding, as open_clip's evaluation transform uses it.
+[[nodiscard]] std::vector<float> preprocess(const Image& image, const PreprocessOptions& options);
+
+}  // namespace imagerank::images
