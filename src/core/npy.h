@@ -41,6 +41,7 @@ class NpyFile {
 [[nodiscard]] std::string npy_header(NpyType type, std::span<const std::size_t> shape);
 /// Written atomically. @throws Error kInvalidArgument if the shape and the element count disagree; kIo, kResourceLimit.
 void write_npy(const std::filesystem::path& path, std::span<const float> values, std::span<const std::size_t> shape);
-void write_npy_half(const std::filesystem::path& path, std::span<const std::uint16_t> values, std::span<const std::size_t> shape);
+void write_npy_half(const std::filesystem::path& path, std::span<const std::uint16_t> values,
+                    std::span<const std::size_t> shape);
 
 }  // namespace imagerank

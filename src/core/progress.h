@@ -11,7 +11,7 @@ namespace imagerank {
 
 /// Where long work stands. The library never prints: whoever called decides what to show.
 struct Progress {
-  std::string stage;        ///< "encode images"
+  std::string stage;  ///< "encode images"
   std::uint64_t done = 0;
   std::uint64_t total = 0;  ///< 0 where unknown
   std::string note;         ///< short extra, such as "loss 0.412"
