@@ -44,12 +44,12 @@ class VisionTowerImpl : public torch::nn::Module {
   /// @param pixels  float32 [B, 3, image_size, image_size], normalised. @return float32 [B, projection_dim].
   torch::Tensor forward(const torch::Tensor& pixels);
 
-  torch::Tensor class_embedding;       ///< [W]
-  torch::Tensor patch_embedding;       ///< [W, 3, P, P]
-  torch::Tensor position_embedding;    ///< [1 + patches, W]
+  torch::Tensor class_embedding;                   ///< [W]
+  torch::Tensor patch_embedding;                   ///< [W, 3, P, P]
+  torch::Tensor position_embedding;                ///< [1 + patches, W]
   torch::Tensor pre_norm_weight, pre_norm_bias;    ///< [W]
   torch::Tensor post_norm_weight, post_norm_bias;  ///< [W]
-  torch::Tensor projection;            ///< [E, W]
+  torch::Tensor projection;                        ///< [E, W]
   std::vector<TransformerLayer> layers;
 
  private:
@@ -79,8 +79,8 @@ class TextTowerImpl : public torch::nn::Module {
 };
 TORCH_MODULE(TextTower);
 
-/// Both towers and the learned scale of their cosine. Trainable: every tensor is a parameter. Its constructor leaves the
-/// weights unset: follow it by initialize_weights or load_weights (clip/weights.h).
+/// Both towers and the learned scale of their cosine. Trainable: every tensor is a parameter. Its constructor leaves
+/// the weights unset: follow it by initialize_weights or load_weights (clip/weights.h).
 class ClipModelImpl : public torch::nn::Module {
  public:
   /// @throws Error kInvalidArgument from ModelConfig::validate.

@@ -21,8 +21,8 @@ struct WeightFile {
 [[nodiscard]] WeightFile find_weight_file(const std::filesystem::path& folder);
 
 /// Fills a model from a folder's weights, in either layout, F16, BF16 or F32. position_ids buffers are skipped and the
-/// prefix "module." is stripped. @throws Error kNotFound, kCorruptData naming the tensor that is missing, not known or of
-/// another shape, with what was expected and what was found.
+/// prefix "module." is stripped. @throws Error kNotFound, kCorruptData naming the tensor that is missing, not known or
+/// of another shape, with what was expected and what was found.
 void load_weights(ClipModel& model, const std::filesystem::path& folder);
 
 /// Config and weights of a folder. Every size of the config is checked against the file before memory is reserved.
