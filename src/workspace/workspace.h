@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "workspace/database.h"
+
 namespace imagerank::workspace {
 
 /// One act of choosing: a prompt, two or more images, the best one or none.
@@ -73,6 +75,11 @@ class Workspace {
   /// root/<name>.parquet
   [[nodiscard]] std::filesystem::path table_path(const std::string& name) const;
   [[nodiscard]] bool has_table(const std::string& name) const;
+  /// Makes a view `name` of the table in `database`, after checking its columns.
+  /// @throws Error kNotFound (naming the command that makes it), kCorruptData.
+  void attach(Database& database, const std::string& name) const;
+  /// An empty view or the table itself, for tables that may not be there yet.
+  void attach_or_empty(Database& database, const std::string& name) const;
   /// root/images/<first two characters of a hash of uid>/<uid><extension>, relative to root. extension like ".png".
   /// @throws Error kInvalidArgument if uid is no safe file name.
   [[nodiscard]] static std::filesystem::path image_path(const std::string& uid, const std::string& extension);

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace imagerank::workspace {
+
+/// A result column, as the code asked for it. NULL text is "" unless read through `null`.
+struct Column {
+  std::string name;
+  std::vector<std::string> text;                        ///< VARCHAR, and everything else cast to it
+  std::vector<double> real;                             ///< FLOAT, DOUBLE, DECIMAL
+  std::vector<std::int64_t> integer;                    ///< integers and BOOLEAN
+  std::vector<std::vector<std::string>> text_list;      ///< VARCHAR[]
+  std::vector<std::vector<std::int64_t>> integer_list;  ///< integer lists
+  std::vector<bool> null;
+};
+
+/// All rows of a query, by column.
+struct Table {
+  std::vector<Column> columns;
+  std::size_t row_count = 0;
+  /// @throws Error kInvalidArgument if there is no such column.
+  [[nodiscard]] const Column& column(std::string_view name) const;
+};
+
+/// An in-memory DuckDB, which reads and writes Parquet and CSV files. All SQL of the project runs through it.
+/// @throws Error from every function: kCorruptData for what a file holds, kResourceLimit for a full disk or memory,
+/// kIo otherwise; the message starts with DuckDB's first line. Not thread-safe; DuckDB threads inside.
+class Database {
+ public:
+  /// @param threads  0: all cores. @param spill_folder  where large sorts may overflow to; empty: nowhere.
+  explicit Database(int threads = 0, const std::filesystem::path& spill_folder = {});
+  Database(Database&&) noexcept;
+  Database& operator=(Database&&) noexcept;
+  ~Database();
+
+  void execute(const std::string& sql);
+  [[nodiscard]] Table query(const std::string& sql);
+  /// A query whose one row and column is an integer.
+  [[nodiscard]] std::int64_t query_integer(const std::string& sql);
+  [[nodiscard]] double query_real(const std::string& sql);
+  /// Writes a query's rows as a Parquet file, atomically.
+  void write_parquet(const std::string& sql, const std::filesystem::path& path);
+  /// Writes a query's rows as a CSV file with a header line, atomically.
+  void write_csv(const std::string& sql, const std::filesystem::path& path);
+  /// Names and types of what a file or table holds, such as ("prompt", "VARCHAR").
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> describe(const std::string& from);
+
+  /// Fills an existing table row by row.
+  class Appender;
+  /// Stops a running statement from another thread.
+  void interrupt() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Appends rows to a table: one append_* call a column, then end_row(); close() at the end.
+class Database::Appender {
+ public:
+  Appender(Database& database, const std::string& table);
+  Appender(const Appender&) = delete;
+  Appender& operator=(const Appender&) = delete;
+  ~Appender();
+  void append(std::string_view value);
+  void append(double value);
+  void append(std::int32_t value);
+  void append(std::span<const std::string> values);
+  void append(std::span<const std::int32_t> values);
+  void append_null();
+  void end_row();
+  void close();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// 'text' as an SQL string literal.
+[[nodiscard]] std::string sql_literal(std::string_view text);
+
+}  // namespace imagerank::workspace

@@ -1,0 +1,66 @@
+#include "workspace/schema.h"
+
+#include <array>
+
+#include "core/fail.h"
+
+namespace imagerank::workspace {
+namespace {
+
+constexpr std::array kRankings = {
+    ColumnSchema{"ranking_id", "VARCHAR"},     ColumnSchema{"dataset", "VARCHAR"},
+    ColumnSchema{"official_split", "VARCHAR"}, ColumnSchema{"created_at", "VARCHAR"},
+    ColumnSchema{"user_id", "VARCHAR"},        ColumnSchema{"prompt", "VARCHAR"},
+    ColumnSchema{"image_uids", "VARCHAR[]"},   ColumnSchema{"best_image_uid", "VARCHAR"},
+    ColumnSchema{"ranks", "INTEGER[]"},        ColumnSchema{"weight", "DOUBLE"},
+};
+constexpr std::array kImages = {
+    ColumnSchema{"image_uid", "VARCHAR"}, ColumnSchema{"url", "VARCHAR"},    ColumnSchema{"path", "VARCHAR"},
+    ColumnSchema{"model", "VARCHAR"},     ColumnSchema{"prompt", "VARCHAR"}, ColumnSchema{"width", "INTEGER"},
+    ColumnSchema{"height", "INTEGER"},    ColumnSchema{"sha256", "VARCHAR"}, ColumnSchema{"status", "VARCHAR"},
+};
+constexpr std::array kPoints = {
+    ColumnSchema{"image_uid", "VARCHAR"},
+    ColumnSchema{"prompt", "VARCHAR"},
+    ColumnSchema{"label", "INTEGER"},
+    ColumnSchema{"split", "VARCHAR"},
+};
+constexpr std::array kPairs = {
+    ColumnSchema{"ranking_id", "VARCHAR"}, ColumnSchema{"user_id", "VARCHAR"}, ColumnSchema{"prompt", "VARCHAR"},
+    ColumnSchema{"image_a", "VARCHAR"},    ColumnSchema{"image_b", "VARCHAR"}, ColumnSchema{"p_a", "DOUBLE"},
+    ColumnSchema{"weight", "DOUBLE"},      ColumnSchema{"split", "VARCHAR"},
+};
+constexpr std::array kTruth = {
+    ColumnSchema{"image_uid", "VARCHAR"},
+    ColumnSchema{"prompt", "VARCHAR"},
+    ColumnSchema{"utility", "DOUBLE"},
+};
+constexpr std::array kTables = {
+    TableSchema{"rankings", "import", kRankings}, TableSchema{"images", "import", kImages},
+    TableSchema{"points", "label", kPoints},      TableSchema{"pairs", "label", kPairs},
+    TableSchema{"truth", "simulate", kTruth},
+};
+
+}  // namespace
+
+const TableSchema& table_schema(std::string_view name) {
+  for (const TableSchema& schema : kTables) {
+    if (schema.name == name) return schema;
+  }
+  fail(ErrorCode::kInvalidArgument, "a workspace has no table '{}'", name);
+}
+
+std::string column_definitions(const TableSchema& schema) {
+  std::string text;
+  for (const ColumnSchema& column : schema.columns)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", column.name, column.type);
+  return text;
+}
+
+std::string column_names(const TableSchema& schema) {
+  std::string text;
+  for (const ColumnSchema& column : schema.columns) text += fmt::format("{}{}", text.empty() ? "" : ", ", column.name);
+  return text;
+}
+
+}  // namespace imagerank::workspace
