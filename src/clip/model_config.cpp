@@ -224,9 +224,6 @@ void ModelConfig::validate() const {
 ModelConfig load_model_config(const std::filesystem::path& folder) {
   const std::filesystem::path hugging_face = folder / "config.json";
   const std::filesystem::path open_clip = folder / "open_clip_config.json";
-  const bool own_weights = !std::filesystem::exists(folder / "model.safetensors") &&
-                           (std::filesystem::exists(folder / "open_clip_model.safetensors") ||
-                            std::filesystem::exists(folder / "open_clip_pytorch_model.safetensors"));
   std::filesystem::path path = hugging_face;
   if (!std::filesystem::exists(path)) path = open_clip;
   if (!std::filesystem::exists(path)) {
@@ -234,7 +231,6 @@ ModelConfig load_model_config(const std::filesystem::path& folder) {
          folder.string());
   }
   ModelConfig config = path == hugging_face ? parse_hugging_face(path) : parse_open_clip(path);
-  if (own_weights) config.pooling = TextPooling::kArgmax;
   try {
     config.validate();
   } catch (const Error& error) {

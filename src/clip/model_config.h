@@ -52,8 +52,8 @@ struct ModelConfig {
   void validate() const;
 };
 
-/// Reads folder/config.json (Hugging Face), else folder/open_clip_config.json. The pooling rule also follows the weight
-/// file that would be read: open_clip's own layout pools by kArgmax. Not checked against the weights here.
+/// Reads folder/config.json (Hugging Face), else folder/open_clip_config.json. Not checked against the weights here
+/// (load_clip_model is), whose layout also decides on the pooling: open_clip's own pools by kArgmax.
 /// @throws Error kNotFound, kCorruptData naming the file and field, kUnavailable for a tower that is no plain ViT.
 [[nodiscard]] ModelConfig load_model_config(const std::filesystem::path& folder);
 
