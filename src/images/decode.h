@@ -19,11 +19,13 @@ enum class ImageFormat { kUnknown, kJpeg, kPng, kWebp, kGif };
 
 struct DecodeLimits {
   std::size_t max_file_bytes = std::size_t{64} << 20;
-  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< width * height, checked from the header before memory is reserved
+  /// width * height, checked from the header before memory is reserved.
+  std::int64_t max_pixels = std::int64_t{1} << 26;
 };
 
 /// Decodes a whole JPEG (grey, YCbCr, CMYK, progressive), PNG (all colour types, 16-bit), WebP or GIF (first frame)
-/// to what Pillow's Image.open(..).convert("RGB") gives: alpha is dropped, not blended; palette and grey expanded.
+/// to what Pillow's Image.open(..).convert("RGB") gives: alpha is dropped, not blended; palette and grey expanded;
+/// 16-bit grey clipped at 255, 16-bit colour cut to its high byte; CMYK taken as inverted; EXIF's orientation ignored.
 /// @throws Error kCorruptData if it does not decode or is cut short, kResourceLimit if it is too large. Thread-safe.
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const DecodeLimits& limits = {});
 /// @throws also kNotFound, kIo; every message names the file.

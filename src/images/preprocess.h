@@ -18,15 +18,18 @@ struct PreprocessOptions {
   std::array<float, 3> std = {0.26862954F, 0.26130258F, 0.27577711F};
 };
 
-/// From a model folder's preprocessor_config.json. @throws Error kNotFound, kCorruptData (an unsupported resample, ...).
+/// From a model folder's preprocessor_config.json; what it leaves out is Hugging Face's CLIP default. do_normalize false
+/// gives mean 0 and std 1. @throws Error kNotFound; kCorruptData (not JSON, a resample other than bicubic, a size that is
+/// not one shortest edge, a crop that is not square, a step turned off), one line that names file, key and value.
 [[nodiscard]] PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir);
 
 /// Antialiased bicubic (a = -0.5) in Pillow's 8-bit fixed-point arithmetic, horizontal then vertical, rounding between.
 /// Source: Pillow's Image.resize(BICUBIC). @return [out_height, out_width, 3].
 [[nodiscard]] Image resize_bicubic(const Image& image, std::int32_t out_width, std::int32_t out_height);
 
-/// Shortest edge resized, centre crop, scaled to 0..1, normalised.
+/// Shortest edge resized, centre crop (zeros around an image that is smaller), scaled to 0..1, normalised.
 /// @return float32 [3, crop_size, crop_size], RGB planes. Thread-safe.
+/// @throws Error kInvalidArgument (sizes outside 1..4096, no image), kResourceLimit (a strip that would grow too long).
 /// Source: Pillow's BICUBIC (antialiased) with torchvision's rounding, as open_clip's evaluation transform uses it.
 [[nodiscard]] std::vector<float> preprocess(const Image& image, const PreprocessOptions& options);
 
