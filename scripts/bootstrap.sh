@@ -12,9 +12,11 @@ packages=(
   g++ cmake ninja-build make git pkg-config ccache ca-certificates
   libtorch-dev libopenblas0-pthread        # towers, heads; the reference BLAS is forty times slower
   libicu-dev                               # tokenizer: NFC, lower case, Unicode classes
+  zlib1g-dev                               # CLIP's published vocabulary is gzipped
   libcurl4-openssl-dev libssl-dev          # fetch; SHA-256
   libjpeg62-turbo-dev libspng-dev libwebp-dev libgif-dev
   libcairo2-dev                            # the simulated world
+  libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
