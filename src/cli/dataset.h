@@ -13,8 +13,8 @@ namespace imagerank::cli {
 /// Points and pairs whose image or prompt has no vector are left out and counted.
 struct Dataset {
   reward::Examples examples;
-  std::vector<std::string> image_uids;  ///< parallel to examples.images
-  std::vector<std::string> prompts;     ///< parallel to examples.texts
+  std::vector<std::string> image_uids;                                      ///< parallel to examples.images
+  std::vector<std::string> prompts;                                         ///< parallel to examples.texts
   std::array<std::vector<std::string>, reward::kSplitCount> pair_users;     ///< parallel to examples.pairs
   std::array<std::vector<std::string>, reward::kSplitCount> pair_rankings;  ///< ranking ids, parallel to examples.pairs
   std::uint64_t points_without_vectors = 0;

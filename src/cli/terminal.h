@@ -1,28 +1,29 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <iosfwd>
-#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
 #include <stop_token>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 #include "core/progress.h"
 
 namespace imagerank::cli {
 
-/// Where a command speaks: results to `out`, all else to `err`.
+/// Where a command speaks: results to `out`, all else to `err`. Progress may come from any thread.
 class Terminal {
  public:
   struct Options {
-    bool json = false;   ///< one JSON object on `out`, nothing else there
-    bool quiet = false;  ///< no notes, no progress
+    bool json = false;         ///< one JSON object on `out`, nothing else there
+    bool quiet = false;        ///< no notes, no progress
     bool interactive = false;  ///< `err` is a terminal: progress bars allowed
     int threads = 0;
     std::stop_token stop;
   };
-  Terminal(std::ostream& out, std::ostream& err, Options options) : out_(out), err_(err), options_(std::move(options)) {}
+  Terminal(std::ostream& out, std::ostream& err, Options options)
+      : out_(out), err_(err), options_(std::move(options)) {}
 
   /// The command's one result: the JSON object with --json, otherwise what `print` writes.
   void result(const nlohmann::ordered_json& object, const std::function<void(std::ostream&)>& print);
@@ -36,11 +37,12 @@ class Terminal {
 
  private:
   void show(const Progress& progress);
-  void clear_progress();
+  void clear_progress();  // the caller holds mutex_
 
   std::ostream& out_;
   std::ostream& err_;
   Options options_;
+  std::mutex mutex_;
   std::string progress_stage_;
   double progress_started_s_ = 0.0;
   double progress_shown_s_ = 0.0;

@@ -228,9 +228,13 @@ double Database::query_real(const std::string& sql) {
 
 void Database::write_parquet(const std::string& sql, const std::filesystem::path& path) {
   AtomicFile file(path);
+  copy_parquet(sql, file);
+  file.commit();
+}
+
+void Database::copy_parquet(const std::string& sql, AtomicFile& file) {
   execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)", sql,
                       sql_literal(file.temporary_path().string())));
-  file.commit();
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {

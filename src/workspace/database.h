@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+namespace imagerank {
+class AtomicFile;
+}
+
 namespace imagerank::workspace {
 
 /// A result column, as the code asked for it. NULL text is "" unless read through `null`.
@@ -49,6 +53,8 @@ class Database {
   [[nodiscard]] double query_real(const std::string& sql);
   /// Writes a query's rows as a Parquet file, atomically.
   void write_parquet(const std::string& sql, const std::filesystem::path& path);
+  /// The same into a file that the caller commits, so that several tables can appear together.
+  void copy_parquet(const std::string& sql, AtomicFile& file);
   /// Writes a query's rows as a CSV file with a header line, atomically.
   void write_csv(const std::string& sql, const std::filesystem::path& path);
   /// Names and types of what a file or table holds, such as ("prompt", "VARCHAR").

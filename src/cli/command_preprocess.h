@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "cli/terminal.h"
+
+namespace CLI {
+class App;
+}
+
+namespace imagerank::cli {
+
+struct PreprocessOptions {
+  std::filesystem::path model;
+  std::vector<std::filesystem::path> images;
+  std::filesystem::path out;
+  bool strict = false;
+};
+
+/// Image files to the float32 [N, 3, S, S] tensor that the model's vision tower takes. A broken image is a row of NaN.
+/// @return 0; 1, with nothing written, if every image failed, or with `strict` any. @throws Error.
+int run_preprocess(const PreprocessOptions& options, Terminal& terminal);
+/// Declares the options on `command`; what it returns runs it.
+std::function<int(Terminal&)> add_preprocess(CLI::App& command);
+
+}  // namespace imagerank::cli
