@@ -1,0 +1,356 @@
+// fetch_images over real sockets: libcurl against a server on 127.0.0.1 that misbehaves as told.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <map>
+
+#include "core/atomic_file.h"
+#include "core/hash.h"
+#include "images/encode.h"
+#include "images/fetch.h"
+#include "support/http_server.h"
+#include "support/test_support.h"
+
+namespace imagerank::images {
+namespace {
+
+using std::chrono::milliseconds;
+using test::HttpRequest;
+using test::HttpResponse;
+using test::HttpServer;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+/// A PNG of about 3 * side * side bytes: noise does not compress.
+const std::string& noisy_png() {
+  static const std::string bytes = [] {
+    Image image{64, 48, {}};
+    std::uint32_t state = 1;
+    for (int i = 0; i < 64 * 48 * 3; ++i)
+      image.pixels.push_back(static_cast<std::uint8_t>((state = state * 1664525U + 1013904223U) >> 24));
+    return encode_png(image);
+  }();
+  return bytes;
+}
+
+HttpResponse png() {
+  HttpResponse response;
+  response.body = noisy_png();
+  return response;
+}
+
+HttpResponse status(int code) {
+  HttpResponse response;
+  response.status = code;
+  response.body = "<html>sorry</html>";
+  return response;
+}
+
+HttpResponse redirect(const std::string& to) {
+  HttpResponse response = status(302);
+  response.headers.emplace_back("Location", to);
+  return response;
+}
+
+FetchOptions quick() {
+  FetchOptions options;
+  options.allow_local = true;
+  options.backoff_ms = 5;
+  options.max_backoff_ms = 2000;
+  options.stall_timeout_s = 1;
+  options.connect_timeout_ms = 2000;
+  return options;
+}
+
+std::vector<FetchedImage> fetch(const std::vector<std::string>& urls, const FetchOptions& options,
+                                AddressCheck refused = is_private_address) {
+  std::vector<FetchedImage> images(urls.size());
+  const auto fetcher = make_curl_fetcher(options, refused);
+  fetch_images(urls, options, *fetcher, [&](FetchedImage&& image) { images[image.index] = std::move(image); }, {});
+  return images;
+}
+
+FetchedImage fetch_one(const std::string& url, const FetchOptions& options = quick()) {
+  return std::move(fetch({url}, options)[0]);
+}
+
+TEST(FetchNetwork, GetsAnImageAndDescribesIt) {
+  HttpServer server([](const HttpRequest&) { return png(); });
+  const FetchedImage image = fetch_one(server.url("/a b.png"));
+  ASSERT_TRUE(image.ok()) << image.reason << ": " << image.detail;
+  EXPECT_EQ(image.bytes, noisy_png());
+  EXPECT_EQ(image.format, ImageFormat::kPng);
+  EXPECT_EQ(image.width, 64);
+  EXPECT_EQ(image.height, 48);
+  EXPECT_EQ(image.sha256, sha256_hex(noisy_png()));
+  EXPECT_EQ(server.visits("/a%20b.png"), 1);
+}
+
+TEST(FetchNetwork, ReusesConnectionsAndKeepsThePerHostLimit) {
+  HttpServer server([](const HttpRequest&) {
+    HttpResponse response = png();
+    response.delay_before = milliseconds(5);
+    return response;
+  });
+  std::vector<std::string> urls;
+  for (int i = 0; i < 60; ++i) urls.push_back(server.url(fmt::format("/{}", i)));
+  FetchOptions options = quick();
+  options.per_host = 3;
+  for (const FetchedImage& image : fetch(urls, options)) EXPECT_TRUE(image.ok()) << image.detail;
+  EXPECT_EQ(server.requests(), 60);
+  EXPECT_LE(server.connections(), 4);
+  EXPECT_LE(server.most_at_once(), 3);
+}
+
+TEST(FetchNetwork, CountsFailuresByReason) {
+  HttpServer server([](const HttpRequest& request) {
+    if (request.path == "/404") return status(404);
+    if (request.path == "/503") return status(503);
+    HttpResponse response;
+    if (request.path == "/html") response.body = "<!DOCTYPE html><html>Image not found</html>";
+    return response;  // "/empty"
+  });
+  FetchOptions options = quick();
+  options.retries = 1;
+  const auto images = fetch({server.url("/404"), server.url("/503"), server.url("/html"), server.url("/empty"),
+                             "http://no-such-host.invalid/x", "http://127.0.0.1:1/x"},
+                            options);
+  EXPECT_EQ(images[0].reason, "http_404");
+  EXPECT_EQ(images[1].reason, "http_503");
+  EXPECT_EQ(images[2].reason, "not_an_image");
+  EXPECT_EQ(images[3].reason, "empty");
+  EXPECT_THAT(images[4].reason, AnyOf("dns", "timeout")) << images[4].detail;  // without any network it times out
+  EXPECT_EQ(images[5].reason, "connect") << images[5].detail;
+  EXPECT_EQ(server.visits("/404"), 1);
+  EXPECT_EQ(server.visits("/503"), 2);
+}
+
+TEST(FetchNetwork, RecoversFromPassingErrors) {
+  HttpServer server([](const HttpRequest& request) {
+    if (request.visit > 0) return png();
+    HttpResponse response = png();
+    if (request.path == "/500") return status(500);
+    if (request.path == "/drop") response.drop_after = response.body.size() / 2;
+    if (request.path == "/hangup") {
+      response.body.clear();
+      response.claimed_length = 1000;
+    }
+    if (request.path == "/stall") {
+      response.piece = 500;
+      response.delay_between = milliseconds(60000);
+    }
+    return response;
+  });
+  for (const char* path : {"/500", "/drop", "/hangup", "/stall"}) {
+    const FetchedImage image = fetch_one(server.url(path));
+    EXPECT_TRUE(image.ok()) << path << ": " << image.reason << ": " << image.detail;
+    EXPECT_EQ(image.tries, 2) << path;
+    EXPECT_EQ(image.bytes, noisy_png()) << path;
+  }
+}
+
+TEST(FetchNetwork, HonoursRetryAfter) {
+  HttpServer server([](const HttpRequest& request) {
+    if (request.visit > 0) return png();
+    HttpResponse response = status(429);
+    response.headers.emplace_back("Retry-After", "1");
+    return response;
+  });
+  const auto start = std::chrono::steady_clock::now();
+  const FetchedImage image = fetch_one(server.url("/x"));
+  EXPECT_TRUE(image.ok()) << image.detail;
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(1000));
+  EXPECT_EQ(server.requests(), 2);
+}
+
+TEST(FetchNetwork, NamesWhatStaysBroken) {
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png();
+    if (request.path == "/longer") response.claimed_length = response.body.size() + 100;
+    if (request.path == "/shorter") response.claimed_length = response.body.size() - 100;
+    if (request.path == "/silent") response.delay_before = milliseconds(60000);
+    if (request.path == "/trickle") {
+      response.piece = 20;
+      response.delay_between = milliseconds(100);
+    }
+    return response;
+  });
+  FetchOptions options = quick();
+  options.retries = 0;
+  const auto images =
+      fetch({server.url("/longer"), server.url("/shorter"), server.url("/silent"), server.url("/trickle")}, options);
+  EXPECT_EQ(images[0].reason, "truncated") << images[0].detail;
+  EXPECT_EQ(images[1].reason, "truncated") << images[1].detail;
+  EXPECT_EQ(images[2].reason, "timeout") << images[2].detail;
+  EXPECT_EQ(images[3].reason, "timeout") << images[3].detail;
+}
+
+TEST(FetchNetwork, ASlowServerIsNotAStalledOne) {
+  HttpServer server([](const HttpRequest&) {
+    HttpResponse response = png();
+    response.piece = 500;
+    response.delay_between = milliseconds(100);  // 5 kB/s, about two seconds: longer than the stall timeout
+    return response;
+  });
+  const FetchedImage image = fetch_one(server.url("/x"));
+  EXPECT_TRUE(image.ok()) << image.reason << ": " << image.detail;
+  EXPECT_EQ(image.tries, 1);
+}
+
+TEST(FetchNetwork, RefusesHugeFilesWhateverTheyClaim) {
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png();
+    if (request.path == "/claims") {
+      response.claimed_length = std::uint64_t{1} << 50;
+    } else {
+      response.body.resize(200000, 'x');
+    }
+    return response;
+  });
+  FetchOptions options = quick();
+  options.max_image_bytes = 100000;
+  for (const char* path : {"/claims", "/is"}) {
+    const FetchedImage image = fetch_one(server.url(path), options);
+    EXPECT_EQ(image.reason, "too_large") << path;
+    EXPECT_EQ(image.tries, 1) << path;
+    EXPECT_THAT(image.detail, HasSubstr("100000")) << path;
+  }
+}
+
+TEST(FetchNetwork, FollowsRedirectsWithinTheLimit) {
+  HttpServer* self = nullptr;
+  HttpServer server([&](const HttpRequest& request) {
+    if (request.path == "/loop") return redirect("/loop");
+    if (request.path == "/moved") return redirect(self->url("/there"));
+    return png();
+  });
+  self = &server;
+  EXPECT_TRUE(fetch_one(server.url("/moved")).ok());
+  const FetchedImage loop = fetch_one(server.url("/loop"));
+  EXPECT_EQ(loop.reason, "redirects") << loop.detail;
+  EXPECT_EQ(server.visits("/loop"), 6);
+}
+
+TEST(FetchNetwork, RefusesLocalAddressesAndFilesUnlessAllowed) {
+  HttpServer server([](const HttpRequest&) { return png(); });
+  FetchOptions options = quick();
+  options.allow_local = false;
+  const int port = server.port();
+  for (const FetchedImage& image :
+       fetch({server.url("/x"), fmt::format("http://localhost:{}/x", port), fmt::format("http://[::1]:{}/x", port),
+              fmt::format("http://2130706433:{}/x", port), fmt::format("http://0x7f.1:{}/x", port),
+              "file:///etc/hostname"},
+             options)) {
+    EXPECT_EQ(image.reason, "refused_address") << image.index << image.detail;
+    EXPECT_EQ(image.tries, 1);
+  }
+  EXPECT_EQ(server.connections(), 0);
+}
+
+bool all_but_the_first_loopback(std::span<const std::uint8_t> address) noexcept {
+  return !(address.size() == 4 && address[0] == 127 && address[3] == 1);
+}
+
+TEST(FetchNetwork, ChecksAddressesOnRedirectsToo) {
+  HttpServer* self = nullptr;
+  HttpServer server([&](const HttpRequest& request) {
+    if (request.path == "/inside") return redirect(fmt::format("http://127.0.0.2:{}/x", self->port()));
+    if (request.path == "/file") return redirect("file:///etc/hostname");
+    return png();
+  });
+  self = &server;
+  FetchOptions options = quick();
+  options.allow_local = false;
+  const auto images =
+      fetch({server.url("/inside"), server.url("/file"), server.url("/fine")}, options, all_but_the_first_loopback);
+  EXPECT_EQ(images[0].reason, "refused_address");
+  EXPECT_THAT(images[0].detail, HasSubstr("127.0.0.2"));
+  EXPECT_EQ(images[1].reason, "refused_address") << images[1].detail;
+  EXPECT_TRUE(images[2].ok()) << images[2].detail;
+}
+
+TEST(FetchNetwork, BoundsTheMemoryOfWhatIsUnderWay) {
+  HttpServer server([](const HttpRequest&) {
+    HttpResponse response = png();
+    response.piece = 2000;
+    response.delay_between = milliseconds(1);
+    return response;
+  });
+  std::vector<std::string> urls;
+  for (int i = 0; i < 24; ++i) urls.push_back(server.url(fmt::format("/{}", i)));
+  FetchOptions options = quick();
+  options.max_buffered_bytes = 20000;  // two images: the others pause, and must all come through
+  for (const FetchedImage& image : fetch(urls, options)) {
+    EXPECT_TRUE(image.ok()) << image.reason << ": " << image.detail;
+    EXPECT_EQ(image.bytes, noisy_png());
+  }
+}
+
+TEST(FetchNetwork, ReadsFileUrls) {
+  const test::TemporaryFolder folder;
+  test::write_text(folder / "a b.png", noisy_png());
+  test::write_text(folder / "note.png", "text");
+  ASSERT_EQ(mkfifo((folder / "pipe.png").c_str(), 0600), 0);
+  const std::string base = "file://" + folder.path().string();
+  FetchOptions options = quick();
+  const auto images =
+      fetch({base + "/a%20b.png", base + "/gone.png", base + "/note.png", base + "/pipe.png", "file:///dev/zero", base},
+            options);
+  EXPECT_TRUE(images[0].ok()) << images[0].detail;
+  EXPECT_EQ(images[1].reason, "missing");
+  EXPECT_THAT(images[1].detail, HasSubstr("gone.png"));
+  EXPECT_EQ(images[2].reason, "not_an_image");
+  for (const std::size_t i : {3U, 4U, 5U}) EXPECT_EQ(images[i].reason, "missing") << i;
+  options.max_image_bytes = 1000;
+  EXPECT_EQ(fetch({base + "/a%20b.png"}, options)[0].reason, "too_large");
+}
+
+TEST(FetchNetwork, StoppingCutsWhatIsUnderWay) {
+  std::stop_source source;
+  HttpServer server([&](const HttpRequest& request) {
+    HttpResponse response = png();
+    if (request.path != "/fast") response.delay_before = milliseconds(60000);
+    return response;
+  });
+  RunContext context;
+  context.stop = source.get_token();
+  const FetchOptions options = quick();
+  const auto fetcher = make_curl_fetcher(options);
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::string> urls = {server.url("/fast"), server.url("/slow")};
+  EXPECT_THROW(fetch_images(urls, options, *fetcher, [&](FetchedImage&&) { source.request_stop(); }, context), Error);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(900));
+}
+
+TEST(FetchNetwork, FetchesRealImages) {
+  IMAGERANK_SHARED_DATA(folder, "real/avt/images");
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    files["/" + entry.path().filename().string()] = load_file(entry.path());
+  }
+  HttpServer server([&](const HttpRequest& request) {
+    // A quarter fails once, each in its own way.
+    const std::size_t kind = request.visit == 0 ? request.path[1] % 16U : 15;
+    if (kind == 0) return status(500);
+    HttpResponse response;
+    response.body = files.at(request.path);
+    if (kind == 1) response.drop_after = 1000;
+    if (kind == 2) return status(429);
+    return response;
+  });
+  std::vector<std::string> urls;
+  for (const auto& [path, bytes] : files) urls.push_back(server.url(path));
+  std::size_t ok = 0;
+  const auto images = fetch(urls, quick());
+  for (const FetchedImage& image : images) {
+    ok += image.ok() && image.format == ImageFormat::kJpeg && image.width == 512 && image.height == 512 ? 1 : 0;
+  }
+  EXPECT_EQ(ok, 134U);
+  EXPECT_EQ(images.size(), 134U);
+}
+
+}  // namespace
+}  // namespace imagerank::images
