@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/terminal.h"
+
+namespace CLI {
+class App;
+}
+
+namespace imagerank::cli {
+
+struct ImportOptions {
+  std::string format;
+  std::vector<std::filesystem::path> files;
+  std::filesystem::path data;
+};
+
+/// Returns the exit code; never exits. @throws Error.
+int run_import(const ImportOptions& options, Terminal& terminal);
+/// Declares the options on `command`; what it returns runs it.
+std::function<int(Terminal&)> add_import(CLI::App& command);
+
+}  // namespace imagerank::cli
