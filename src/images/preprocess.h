@@ -18,9 +18,10 @@ struct PreprocessOptions {
   std::array<float, 3> std = {0.26862954F, 0.26130258F, 0.27577711F};
 };
 
-/// From a model folder's preprocessor_config.json; what it leaves out is Hugging Face's CLIP default. do_normalize false
-/// gives mean 0 and std 1. @throws Error kNotFound; kCorruptData (not JSON, a resample other than bicubic, a size that is
-/// not one shortest edge, a crop that is not square, a step turned off), one line that names file, key and value.
+/// From a model folder's preprocessor_config.json; what it leaves out is Hugging Face's CLIP default. do_normalize
+/// false gives mean 0 and std 1. @throws Error kNotFound; kCorruptData (not JSON, a resample other than bicubic, a size
+/// that is not one shortest edge, a crop that is not square, a step turned off), one line that names file, key and
+/// value.
 [[nodiscard]] PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir);
 
 /// Antialiased bicubic (a = -0.5) in Pillow's 8-bit fixed-point arithmetic, horizontal then vertical, rounding between.

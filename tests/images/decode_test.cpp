@@ -1,0 +1,174 @@
+#include "images/decode.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/atomic_file.h"
+#include "core/fail.h"
+#include "support/test_support.h"
+
+namespace imagerank::images {
+namespace {
+
+std::string hex(const std::vector<std::uint8_t>& bytes) {
+  std::string text;
+  for (const std::uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+int worst_difference(const Image& image, const std::string& expected_hex) {
+  int worst = image.pixels.size() * 2 == expected_hex.size() ? 0 : 256;
+  for (std::size_t i = 0; i < image.pixels.size() && worst < 256; ++i) {
+    worst = std::max(worst, std::abs(image.pixels[i] - std::stoi(expected_hex.substr(i * 2, 2), nullptr, 16)));
+  }
+  return worst;
+}
+
+Image decode_text(const std::string& bytes, const DecodeLimits& limits = {}) {
+  return decode_image(std::as_bytes(std::span(bytes)), limits);
+}
+
+/// The error of decoding one file of testdata/images/broken.
+Error error_of(const std::string& name) {
+  try {
+    (void)load_image(test::testdata("images/broken/" + name));
+  } catch (const Error& error) {
+    return error;
+  }
+  return {ErrorCode::kCancelled, name + " decoded"};
+}
+
+TEST(Decode, EveryKindAsPillowDoes) {
+  const auto expected = nlohmann::json::parse(load_file(test::testdata("images/expected.json")));
+  ASSERT_GT(expected.size(), 45U);
+  for (const auto& [name, reference] : expected.items()) {
+    SCOPED_TRACE(name);
+    const Image image = load_image(test::testdata("images/" + name));
+    ASSERT_EQ(image.width, reference["width"].get<int>());
+    ASSERT_EQ(image.height, reference["height"].get<int>());
+    // JPEG and lossy WebP leave the rounding to the decoder: another build of the library may differ by a level.
+    const bool lossy = name.ends_with(".jpg") || name == "lossy.webp";
+    EXPECT_LE(worst_difference(image, reference["rgb"].get<std::string>()), lossy ? 2 : 0) << hex(image.pixels);
+  }
+}
+
+TEST(Decode, SixteenBitGreyIsClippedAt255) {
+  const Image image = load_image(test::testdata("images/grey_16.png"));  // starts with the samples 0, 255, 256
+  EXPECT_EQ(image.pixels[0], 0);
+  EXPECT_EQ(image.pixels[3], 255);
+  EXPECT_EQ(image.pixels[6], 255);
+  const Image alpha = load_image(test::testdata("images/grey_alpha_16.png"));  // the same samples, by their high byte
+  EXPECT_EQ(alpha.pixels[3], 0);
+  EXPECT_EQ(alpha.pixels[6], 1);
+}
+
+TEST(Decode, ExifOrientationIsLeftAlone) {
+  const Image image = load_image(test::testdata("images/exif_rotated.jpg"));
+  EXPECT_EQ(image.width, 21);
+  EXPECT_EQ(image.height, 13);
+}
+
+TEST(Decode, BrokenFilesAreCorrupt) {
+  for (const char* name :
+       {"cut.jpg", "no_end.jpg", "cut_with_end.jpg", "cut_progressive.jpg", "huge_claim.jpg", "cut.png",
+        "taller_than_data.png", "huge_claim.png", "no_width.png", "no_palette.png", "bad_checksum.png", "cut.webp",
+        "damaged.webp", "cut.gif", "no_image.gif", "huge_frame.gif", "page.html", "empty.png"}) {
+    const Error error = error_of(name);
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData) << name << ": " << error.what();
+    EXPECT_THAT(error.what(), testing::HasSubstr(std::string("broken/") + name));
+    EXPECT_THAT(error.what(), testing::Not(testing::HasSubstr("\n")));
+  }
+}
+
+TEST(Decode, MessagesSayWhatWasFound) {
+  EXPECT_THAT(error_of("page.html").what(), testing::HasSubstr("starts with \"<!DOCTYPE html><\""));
+  EXPECT_THAT(error_of("empty.png").what(), testing::HasSubstr("found an empty one"));
+  EXPECT_THAT(error_of("huge_claim.png").what(), testing::HasSubstr("8000 x 8000 pixels, which 178 bytes cannot hold"));
+  EXPECT_THAT(error_of("huge_claim.jpg").what(), testing::HasSubstr("8000 x 8000 pixels, which 734 bytes cannot hold"));
+}
+
+TEST(Decode, TooManyPixelsAreALimit) {
+  EXPECT_EQ(error_of("too_many_pixels.jpg").code(), ErrorCode::kResourceLimit);
+  const std::string good = load_file(test::testdata("images/rgb_8.png"));  // 7 x 5
+  EXPECT_EQ(decode_text(good, {.max_pixels = 35}).width, 7);
+  for (const char* name : {"rgb_8.png", "rgb.jpg", "lossless.webp", "rgb.gif"}) {
+    const std::string bytes = load_file(test::testdata(std::string("images/") + name));
+    try {
+      (void)decode_text(bytes, {.max_pixels = 34});
+      ADD_FAILURE() << name << " decoded";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kResourceLimit) << name;
+    }
+    EXPECT_THROW((void)decode_text(bytes, {.max_file_bytes = 10}), Error) << name;
+  }
+}
+
+TEST(Decode, NoPrefixOfAFileDecodesOrCrashes) {
+  for (const char* name : {"rgb.jpg", "progressive.jpg", "cmyk_adobe.jpg", "lossless.webp", "lossy.webp"}) {
+    const std::string whole = load_file(test::testdata(std::string("images/") + name));
+    for (std::size_t length = 0; length < whole.size(); ++length)
+      EXPECT_THROW((void)decode_text(whole.substr(0, length)), Error) << name << " cut to " << length;
+  }
+  // PNG and GIF end in a mark after the last pixel; a file without it is whole enough, for Pillow too.
+  for (const char* name : {"rgb_8.png", "palette_8_interlaced.png", "grey_1.png", "part.gif"}) {
+    const std::string whole = load_file(test::testdata(std::string("images/") + name));
+    const Image reference = decode_text(whole);
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+      try {
+        EXPECT_EQ(decode_text(whole.substr(0, length)).pixels, reference.pixels) << name << " cut to " << length;
+        EXPECT_GE(length + 24, whole.size()) << name << " cut to " << length;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+      }
+    }
+  }
+}
+
+TEST(Decode, FlippedBytesNeverCrash) {
+  int decoded = 0;
+  for (const char* name :
+       {"rgb.jpg", "progressive.jpg", "rgb_16_interlaced.png", "palette_4.png", "animated.webp", "part.gif"}) {
+    const std::string whole = load_file(test::testdata(std::string("images/") + name));
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(~damaged[at]);
+      try {
+        const Image image = decode_text(damaged, {.max_pixels = 1 << 20});
+        EXPECT_EQ(image.pixels.size(),
+                  static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3);
+        ++decoded;
+      } catch (const Error&) {  // either is fine
+      }
+    }
+  }
+  EXPECT_GT(decoded, 0);
+}
+
+TEST(Decode, FormatsByTheirFirstBytes) {
+  const auto sniff = [](const std::string& bytes) { return sniff_format(std::as_bytes(std::span(bytes))); };
+  EXPECT_EQ(sniff(load_file(test::testdata("images/rgb.jpg"))), ImageFormat::kJpeg);
+  EXPECT_EQ(sniff(load_file(test::testdata("images/rgb_8.png"))), ImageFormat::kPng);
+  EXPECT_EQ(sniff(load_file(test::testdata("images/lossy.webp"))), ImageFormat::kWebp);
+  EXPECT_EQ(sniff(load_file(test::testdata("images/rgb.gif"))), ImageFormat::kGif);
+  EXPECT_EQ(sniff("RIFF....WAVE"), ImageFormat::kUnknown);
+  EXPECT_EQ(sniff(""), ImageFormat::kUnknown);
+  EXPECT_EQ(file_extension(ImageFormat::kJpeg), ".jpg");
+  EXPECT_EQ(file_extension(ImageFormat::kUnknown), "");
+}
+
+TEST(Decode, AMissingFileIsNotFound) {
+  try {
+    (void)load_image(test::testdata("images/none.png"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_THAT(error.what(), testing::HasSubstr("none.png"));
+  }
+}
+
+}  // namespace
+}  // namespace imagerank::images
