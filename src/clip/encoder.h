@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "clip/tokenizer.h"
 #include "images/preprocess.h"
 
 namespace imagerank::clip {
@@ -17,15 +18,16 @@ enum class Device { kCpu, kCuda };
 struct EncoderOptions {
   Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by the libtorch towers
   Device device = Device::kCpu;
-  bool allow_untrained = false;  ///< a model marked "imagerank_untrained" is kRefused otherwise
+  bool allow_untrained = false;         ///< a model marked "imagerank_untrained" is kRefused otherwise
   std::filesystem::path tokenizer_dir;  ///< empty: the model's own folder
-  bool need_tokenizer = true;    ///< false for pixels and tokens only
+  bool need_tokenizer = true;           ///< false for pixels and tokens only
+  TextCleaning text_cleaning = TextCleaning::kHuggingFace;
 };
 
 /// Texts as vectors, and which of them did not fit the context.
 struct TextEmbeddings {
-  std::vector<float> values;     ///< [N, dim]
-  std::vector<bool> truncated;   ///< N
+  std::vector<float> values;    ///< [N, dim]
+  std::vector<bool> truncated;  ///< N
 };
 
 /// A CLIP model folder, loaded: both towers, tokenizer, preprocessing. Not normalised unless said. Inference only.
@@ -43,6 +45,8 @@ class Encoder {
   /// @param pixels  float32 [count, 3, S, S], preprocessed. @return [count, dim].
   [[nodiscard]] std::vector<float> embed_pixels(std::span<const float> pixels, std::size_t count) const;
   /// @param tokens  int64 [count, length], each row with an end-of-text token. @return [count, dim].
+  /// @throws Error kInvalidArgument naming the row: longer than the context, an id outside the vocabulary, no end of
+  /// text.
   [[nodiscard]] std::vector<float> embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const;
   /// Tokenises, truncates to the context (end-of-text kept last), runs prompts of like length together.
   [[nodiscard]] TextEmbeddings embed_texts(std::span<const std::string> texts) const;
@@ -50,7 +54,9 @@ class Encoder {
   [[nodiscard]] std::size_t dim() const noexcept;
   [[nodiscard]] std::size_t image_size() const noexcept;
   [[nodiscard]] const images::PreprocessOptions& preprocessing() const noexcept;
-  /// Slug of the model, the precision and a hash of weights, tokenizer and preprocessing: "sample-fp32-1a2b3c4d".
+  [[nodiscard]] std::size_t context_length() const noexcept;
+  /// Slug of the model, the precision and a hash of weights, config, tokenizer and preprocessing:
+  /// "sample-fp32-1a2b3c4d". The same with and without need_tokenizer.
   [[nodiscard]] const std::string& name() const noexcept;
   /// The folder the model was loaded from, absolute.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept;

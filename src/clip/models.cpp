@@ -1,0 +1,137 @@
+#include "clip/models.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "clip/weights.h"
+#include "core/atomic_file.h"
+#include "core/fail.h"
+
+namespace imagerank::clip {
+namespace {
+
+constexpr const char* kBuiltinSample = "builtin/sample";
+
+/// Where the sample may lie, best first: beside an installed program, then the source tree it was built from.
+std::vector<std::filesystem::path> sample_candidates() {
+  if (const char* assets = std::getenv("IMAGERANK_ASSETS"); assets != nullptr && *assets != '\0') {
+    return {std::filesystem::path(assets) / "sample"};
+  }
+  std::vector<std::filesystem::path> candidates;
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) candidates.push_back((program.parent_path() / "../share/imagerank/models/sample").lexically_normal());
+  candidates.emplace_back(std::filesystem::path(IMAGERANK_SOURCE_ASSETS) / "sample");
+  return candidates;
+}
+
+std::string join_paths(const std::vector<std::filesystem::path>& paths) {
+  std::string text;
+  for (const std::filesystem::path& path : paths) text += (text.empty() ? "" : ", ") + path.string();
+  return text;
+}
+
+}  // namespace
+
+std::filesystem::path resolve_model(const std::string& model) {
+  if (model == kBuiltinSample) {
+    const std::vector<std::filesystem::path> candidates = sample_candidates();
+    for (const std::filesystem::path& candidate : candidates) {
+      if (std::filesystem::exists(candidate / "config.json")) return candidate;
+    }
+    fail(ErrorCode::kNotFound, "model {}: expected its folder at {}, found none", model, join_paths(candidates));
+  }
+  if (model.empty()) fail(ErrorCode::kNotFound, "model: expected {} or a folder, found an empty name", kBuiltinSample);
+  if (!std::filesystem::is_directory(model)) {
+    fail(ErrorCode::kNotFound, "model {}: expected {} or a folder with config.json and model.safetensors, found {}",
+         model, kBuiltinSample, std::filesystem::exists(model) ? "a file" : "no such folder");
+  }
+  return model;
+}
+
+std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folder) {
+  const std::array<std::vector<std::string>, 3> choices = {
+      {{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"bpe_simple_vocab_16e6.txt.gz"}}};
+  for (const std::vector<std::string>& names : choices) {
+    if (std::ranges::all_of(names, [&](const std::string& name) { return std::filesystem::exists(folder / name); }))
+      return names;
+  }
+  return {};
+}
+
+ModelInfo load_model_info(const std::string& model) {
+  ModelInfo info;
+  info.name = model;
+  info.folder = std::filesystem::canonical(resolve_model(model));
+  info.config = load_model_config(info.folder);
+  const WeightFile weights = find_weight_file(info.folder);
+  info.weights = weights.path;
+  info.layout = weights.layout == WeightLayout::kHuggingFace ? "hugging_face" : "open_clip";
+  if (weights.layout == WeightLayout::kOpenClip) info.config.pooling = TextPooling::kArgmax;
+  const std::vector<std::string> tokenizer = find_tokenizer_files(info.folder);
+  if (!tokenizer.empty()) info.tokenizer = tokenizer.front();
+  info.has_preprocessing = std::filesystem::exists(info.folder / "preprocessor_config.json");
+  if (info.has_preprocessing) info.preprocessing = images::load_preprocess_options(info.folder);
+  return info;
+}
+
+std::vector<ModelInfo> list_builtin_models() {
+  std::vector<ModelInfo> models;
+  for (const std::filesystem::path& candidate : sample_candidates()) {
+    if (!std::filesystem::exists(candidate / "config.json")) continue;
+    models.push_back(load_model_info(kBuiltinSample));
+    break;
+  }
+  return models;
+}
+
+void save_preprocess_options(const images::PreprocessOptions& options, const std::filesystem::path& folder) {
+  const nlohmann::ordered_json root = {
+      {"image_processor_type", "CLIPImageProcessor"},
+      {"do_convert_rgb", true},
+      {"do_resize", true},
+      {"size", {{"shortest_edge", options.resize_shortest_edge}}},
+      {"resample", 3},
+      {"do_center_crop", true},
+      {"crop_size", {{"height", options.crop_size}, {"width", options.crop_size}}},
+      {"do_rescale", true},
+      {"rescale_factor", 1.0 / 255.0},
+      {"do_normalize", true},
+      {"image_mean", options.mean},
+      {"image_std", options.std},
+  };
+  write_file_atomically(folder / "preprocessor_config.json", root.dump(1) + "\n");
+}
+
+void write_random_model(ModelConfig config, const std::filesystem::path& folder, std::uint64_t seed,
+                        const std::optional<std::filesystem::path>& tokenizer_folder) {
+  for (const char* name : {"config.json", "model.safetensors", "open_clip_model.safetensors"}) {
+    if (std::filesystem::exists(folder / name)) {
+      fail(ErrorCode::kRefused, "{}: expected a folder without a model, found {}", folder.string(), name);
+    }
+  }
+  std::vector<std::string> tokenizer_files;
+  if (tokenizer_folder) {
+    const Tokenizer tokenizer = Tokenizer::load(*tokenizer_folder);
+    config.vocabulary_size = tokenizer.vocabulary_size();
+    config.bos_token_id = tokenizer.start_of_text();
+    config.eos_token_id = tokenizer.end_of_text();
+    tokenizer_files = find_tokenizer_files(*tokenizer_folder);
+  }
+  config.untrained = true;
+  ClipModel model(config);
+  initialize_weights(model, seed);
+  for (const std::string& name : tokenizer_files)
+    write_file_atomically(folder / name, load_file(*tokenizer_folder / name));
+  images::PreprocessOptions preprocessing;
+  preprocessing.crop_size = preprocessing.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
+  save_preprocess_options(preprocessing, folder);
+  save_weights(model, folder);
+  save_model_config(config, folder);  // last: a folder that was left half written is no model
+}
+
+}  // namespace imagerank::clip
