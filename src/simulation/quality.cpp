@@ -1,0 +1,99 @@
+#include "simulation/quality.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+namespace imagerank::simulation {
+namespace {
+
+std::uint8_t to_byte(float value) noexcept { return static_cast<std::uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
+
+/// Pulls every channel towards the image's mean grey.
+void fade(images::Image& image, double strength) {
+  const auto sum = std::accumulate(image.pixels.begin(), image.pixels.end(), std::uint64_t{0});
+  const float mean = static_cast<float>(sum) / static_cast<float>(image.pixels.size());
+  const auto contrast = static_cast<float>(1.0 - 0.78 * strength);
+  for (std::uint8_t& value : image.pixels) value = to_byte(mean + contrast * (static_cast<float>(value) - mean));
+}
+
+std::vector<float> gaussian(double sigma) {
+  const int radius = std::max(1, static_cast<int>(std::ceil(2.5 * sigma)));
+  std::vector<float> kernel(static_cast<std::size_t>(radius) + 1);
+  double sum = 0.0;
+  for (int i = 0; i <= radius; ++i) {
+    const double weight = std::exp(-0.5 * i * i / (sigma * sigma));
+    kernel[static_cast<std::size_t>(i)] = static_cast<float>(weight);
+    sum += i == 0 ? weight : 2.0 * weight;
+  }
+  for (float& weight : kernel) weight = static_cast<float>(weight / sum);
+  return kernel;
+}
+
+/// One direction of a separable blur over `lines` lines of `length` pixels; edges repeat.
+/// @param step, line_step  floats from pixel to pixel and from line to line.
+void blur_lines(const std::vector<float>& in, std::vector<float>& out, int lines, int length, std::size_t step,
+                std::size_t line_step, const std::vector<float>& kernel) {
+  const int radius = static_cast<int>(kernel.size()) - 1;
+  for (int line = 0; line < lines; ++line) {
+    const std::size_t start = static_cast<std::size_t>(line) * line_step;
+    for (int x = 0; x < length; ++x) {
+      for (std::size_t channel = 0; channel < 3; ++channel) {
+        const auto at = [&](int i) { return in[start + static_cast<std::size_t>(i) * step + channel]; };
+        float sum = kernel[0] * at(x);
+        for (int k = 1; k <= radius; ++k) {
+          sum += kernel[static_cast<std::size_t>(k)] * (at(std::max(0, x - k)) + at(std::min(length - 1, x + k)));
+        }
+        out[start + static_cast<std::size_t>(x) * step + channel] = sum;
+      }
+    }
+  }
+}
+
+void blur(images::Image& image, double strength) {
+  const double sigma = (0.8 + 3.2 * strength) * image.width / 128.0;
+  const std::vector<float> kernel = gaussian(sigma);
+  std::vector<float> first(image.pixels.begin(), image.pixels.end());
+  std::vector<float> second(first.size());
+  const std::size_t row = static_cast<std::size_t>(image.width) * 3;
+  blur_lines(first, second, image.height, image.width, 3, row, kernel);
+  blur_lines(second, first, image.width, image.height, row, 3, kernel);
+  std::ranges::transform(first, image.pixels.begin(), to_byte);
+}
+
+/// The sum of four 16-bit uniforms is near enough to a normal number, and one call gives it.
+float cheap_normal(Random& random) noexcept {
+  const std::uint64_t bits = random.next();
+  const std::uint64_t sum = (bits & 0xffffU) + ((bits >> 16) & 0xffffU) + ((bits >> 32) & 0xffffU) + (bits >> 48);
+  return (static_cast<float>(sum) - 131070.0F) * (1.0F / 37837.0F);  // standard deviation 65536 * sqrt(4 / 12)
+}
+
+void add_noise(images::Image& image, double strength, Random& random) {
+  const auto deviation = static_cast<float>(12.0 + 58.0 * strength);
+  for (std::uint8_t& value : image.pixels) {
+    value = to_byte(static_cast<float>(value) + deviation * cheap_normal(random));
+  }
+}
+
+}  // namespace
+
+double Quality::score() const noexcept { return std::max(0.0, 1.0 - (blur + noise + fading) * (2.0 / 3.0)); }
+
+Quality random_quality(double clean, Random& random) {
+  Quality quality;
+  if (random.chance(clean)) return quality;
+  double* const kinds[3] = {&quality.blur, &quality.noise, &quality.fading};
+  const std::size_t first = random.below(3);
+  *kinds[first] = random.uniform(0.25, 1.0);
+  if (random.chance(0.25)) *kinds[(first + 1 + random.below(2)) % 3] = random.uniform(0.25, 0.6);
+  return quality;
+}
+
+void degrade(images::Image& image, const Quality& quality, Random& random) {
+  if (quality.fading > 0.0) fade(image, quality.fading);
+  if (quality.blur > 0.0) blur(image, quality.blur);
+  if (quality.noise > 0.0) add_noise(image, quality.noise, random);
+}
+
+}  // namespace imagerank::simulation
