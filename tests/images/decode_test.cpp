@@ -93,6 +93,7 @@ TEST(Decode, MessagesSayWhatWasFound) {
 
 TEST(Decode, TooManyPixelsAreALimit) {
   EXPECT_EQ(error_of("too_many_pixels.jpg").code(), ErrorCode::kResourceLimit);
+  EXPECT_EQ(error_of("too_many_pixels.png").code(), ErrorCode::kResourceLimit);
   const std::string good = load_file(test::testdata("images/rgb_8.png"));  // 7 x 5
   EXPECT_EQ(decode_text(good, {.max_pixels = 35}).width, 7);
   for (const char* name : {"rgb_8.png", "rgb.jpg", "lossless.webp", "rgb.gif"}) {

@@ -123,7 +123,7 @@ files["broken/too_many_pixels.jpg"] = files["rgb.jpg"][:size] + struct.pack(">HH
 files["broken/cut.png"] = files["rgb_8.png"][:70]
 files["broken/taller_than_data.png"] = png(7, 5, 8, 2, claim=(7, 50))
 files["broken/huge_claim.png"] = png(7, 5, 8, 2, claim=(8000, 8000))
-files["broken/too_many_pixels.png"] = png(7, 5, 8, 2, claim=(2000000000, 2000000000))
+files["broken/too_many_pixels.png"] = png(7, 5, 8, 2, claim=(60000, 60000))
 files["broken/no_width.png"] = png(7, 5, 8, 2, claim=(0, 5))
 files["broken/no_palette.png"] = png(7, 5, 8, 3)
 files["broken/bad_checksum.png"] = files["rgb_8.png"][:50] + b"\0\0" + files["rgb_8.png"][52:]
