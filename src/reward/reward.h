@@ -4,17 +4,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 namespace imagerank::reward {
 
 /// What a head says of N (image, prompt) pairs.
 struct Scores {
-  std::vector<float> score;          ///< [N] regression: the number; classifier: the expected label; pair loss: the utility
+  std::vector<float> score;  ///< [N] regression: the number; classifier: the expected label; pair loss: the utility
   std::vector<float> probabilities;  ///< [N, class_count] for classifiers, else empty
 };
 
@@ -31,12 +30,12 @@ class Reward {
   [[nodiscard]] Scores score(std::span<const float> images, std::span<const float> texts, std::size_t count) const;
 
   [[nodiscard]] std::size_t dim() const noexcept;
-  [[nodiscard]] const std::string& head() const noexcept;     ///< "mlp"
-  [[nodiscard]] const std::string& loss() const noexcept;     ///< "mse"
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"
+  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"
   [[nodiscard]] bool is_classifier() const noexcept;
   [[nodiscard]] std::int32_t class_count() const noexcept;
-  [[nodiscard]] const std::string& encoder() const noexcept;  ///< Encoder::name()
-  [[nodiscard]] const std::string& model() const noexcept;    ///< what --model was
+  [[nodiscard]] const std::string& encoder() const noexcept;    ///< Encoder::name()
+  [[nodiscard]] const std::string& model() const noexcept;      ///< what --model was
   [[nodiscard]] const nlohmann::json& record() const noexcept;  ///< all of reward.json: history, options, data
 
  private:

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace imagerank::reward {
+
+/// What a head is fitted to. The first three read labelled points, the last preference pairs.
+enum class Loss {
+  kMse,  ///< squared error on the label; the head gives one number
+  kCe,   ///< cross-entropy over the classes; the head gives one logit a class
+  kBce,  ///< binary cross-entropy; the head gives one logit; two classes only
+  kBt,   ///< Bradley-Terry: the head gives a utility, p(a over b) = sigmoid(u_a - u_b)
+};
+
+/// How a vector is prepared before a head sees it.
+enum class InputScaling {
+  kStandardise,  ///< (x - mean) / standard deviation of each component over the training rows
+  kUnitLength,   ///< image and text vector each divided by its length
+};
+
+/// A head that `train` offers, and its defaults.
+struct HeadKind {
+  std::string_view name;
+  std::string_view summary;
+  std::span<const Loss> losses;  ///< those that fit it
+  InputScaling scaling = InputScaling::kStandardise;
+  double learning_rate = 1e-3;
+  double weight_decay = 0.01;
+  double dropout = 0.0;
+};
+
+/// Every head, in the order that help shows them.
+[[nodiscard]] std::span<const HeadKind> head_kinds();
+/// @throws Error kInvalidArgument naming the heads there are.
+[[nodiscard]] const HeadKind& head_kind(std::string_view name);
+
+/// "mse", "ce", "bce", "bt".
+[[nodiscard]] std::string_view loss_name(Loss loss);
+/// @throws Error kInvalidArgument naming the losses there are.
+[[nodiscard]] Loss parse_loss(std::string_view name);
+[[nodiscard]] constexpr bool uses_pairs(Loss loss) noexcept { return loss == Loss::kBt; }
+[[nodiscard]] constexpr bool is_classification(Loss loss) noexcept { return loss == Loss::kCe || loss == Loss::kBce; }
+/// Numbers that a head gives for one row: class_count for kCe, else 1.
+[[nodiscard]] constexpr std::int64_t output_count(Loss loss, std::int32_t class_count) noexcept {
+  return loss == Loss::kCe ? class_count : 1;
+}
+/// @throws Error kInvalidArgument if the head does not fit the loss, naming those it fits, or the loss the classes.
+void check_loss(const HeadKind& kind, Loss loss, std::int32_t class_count);
+
+}  // namespace imagerank::reward
