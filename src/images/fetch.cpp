@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 template <typename Value>
 void check_range(const char* name, Value value, Value low, Value high) {
   if (value < low || value > high) {
-    fail(ErrorCode::kInvalidArgument, "fetch: {}: expected {} to {}, found {}", name, low, high, value);
+    fail(ErrorCode::kInvalidArgument, "{}: expected {} to {}, found {}", name, low, high, value);
   }
 }
 

@@ -1,0 +1,116 @@
+#include "cli/fetch_ledger.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+
+#include "core/atomic_file.h"
+#include "core/fail.h"
+
+namespace imagerank::cli {
+namespace {
+
+[[noreturn]] void fail_ledger(const std::filesystem::path& path, const char* action) {
+  const int error = errno;
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  fail(full ? ErrorCode::kResourceLimit : ErrorCode::kIo, "{}: cannot {}: {}", path.string(), action,
+       std::strerror(error));
+}
+
+/// nullopt for a line that is no whole entry.
+std::optional<LedgerEntry> parse_entry(std::string_view line) {
+  const auto object = nlohmann::json::parse(line, nullptr, false);
+  if (!object.is_object()) return std::nullopt;
+  try {
+    return LedgerEntry{object.at("uid").get<std::string>(),    object.at("status").get<std::string>(),
+                       object.at("path").get<std::string>(),   object.at("sha256").get<std::string>(),
+                       object.at("width").get<std::int32_t>(), object.at("height").get<std::int32_t>()};
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+FetchLedger::FetchLedger(const std::filesystem::path& folder) : folder_(folder), path_(folder / ".fetch-ledger.jsonl") {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  if (error) fail(ErrorCode::kIo, "{}: cannot create the folder: {}", folder_.string(), error.message());
+  try {
+    open_and_lock();
+    read_earlier();
+  } catch (...) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw;
+  }
+}
+
+FetchLedger::~FetchLedger() {
+  if (empty_) ::unlink(path_.c_str());  // under the lock: whoever waits for it looks whether the name is still there
+  ::close(descriptor_);
+}
+
+void FetchLedger::open_and_lock() {
+  for (;;) {
+    interrupted_ = std::filesystem::exists(path_);
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (descriptor_ < 0) fail_ledger(path_, "open");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) fail_ledger(path_, "lock");
+      fail(ErrorCode::kUnavailable, "{}: expected no other fetch in this workspace, found one at work", path_.string());
+    }
+    struct stat mine = {};
+    struct stat named = {};
+    if (::fstat(descriptor_, &mine) != 0) fail_ledger(path_, "stat");
+    if (::stat(path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) return;
+    ::close(descriptor_);  // the run before removed it between our open and our lock
+    descriptor_ = -1;
+  }
+}
+
+void FetchLedger::read_earlier() {
+  const std::string text = load_file(path_);
+  std::size_t start = 0;
+  for (std::size_t end = 0; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
+    if (auto entry = parse_entry(std::string_view(text).substr(start, end - start))) {
+      earlier_.push_back(std::move(*entry));
+    }
+  }
+  // A torn last line would swallow the next one.
+  if (start != text.size() && ::ftruncate(descriptor_, static_cast<off_t>(start)) != 0) fail_ledger(path_, "truncate");
+  empty_ = start == 0;
+}
+
+void FetchLedger::append(const LedgerEntry& entry) {
+  const nlohmann::ordered_json object = {{"uid", entry.image_uid}, {"status", entry.status}, {"path", entry.path},
+                                         {"sha256", entry.sha256}, {"width", entry.width},   {"height", entry.height}};
+  const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+  empty_ = false;
+  for (std::size_t done = 0; done < line.size();) {
+    const ssize_t count = ::write(descriptor_, line.data() + done, line.size() - done);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      fail_ledger(path_, "write");
+    }
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+void FetchLedger::flush_images() const {
+  if (::syncfs(descriptor_) != 0) fail_ledger(folder_, "flush");
+}
+
+void FetchLedger::clear() {
+  if (::ftruncate(descriptor_, 0) != 0) fail_ledger(path_, "truncate");
+  earlier_.clear();
+  empty_ = true;
+}
+
+}  // namespace imagerank::cli

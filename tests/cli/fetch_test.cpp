@@ -1,0 +1,400 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "cli/command_fetch.h"
+#include "cli/fetch_ledger.h"
+#include "core/atomic_file.h"
+#include "core/hash.h"
+#include "images/encode.h"
+#include "support/http_server.h"
+#include "support/test_support.h"
+#include "workspace/workspace.h"
+
+namespace imagerank::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using test::HttpRequest;
+using test::HttpResponse;
+using test::HttpServer;
+using test::TemporaryFolder;
+using ::testing::HasSubstr;
+using workspace::Image;
+using workspace::Workspace;
+
+struct Outcome {
+  int code = 0;
+  nlohmann::json json;
+  std::string err;
+};
+
+Outcome fetch(FetchOptions options, std::stop_token stop = {}) {
+  options.backoff_ms = 5;
+  std::ostringstream out;
+  std::ostringstream err;
+  Terminal::Options settings;
+  settings.json = true;
+  settings.stop = std::move(stop);
+  Terminal terminal(out, err, settings);
+  Outcome outcome;
+  outcome.code = run_fetch(options, terminal);
+  outcome.json = nlohmann::json::parse(out.str());
+  outcome.err = err.str();
+  return outcome;
+}
+
+FetchOptions local(const std::filesystem::path& data) {
+  FetchOptions options;
+  options.data = data;
+  options.allow_local = true;
+  options.timeout_s = 1;
+  return options;
+}
+
+/// The image that `server_of_pngs` gives for a path: as many pixels wide as the path is long.
+std::string png_for(const std::string& path) {
+  const auto width = static_cast<std::int32_t>(path.size());
+  return images::encode_png({width, 1, std::vector<std::uint8_t>(path.size() * 3, 7)});
+}
+
+HttpResponse png_response(const std::string& path) {
+  HttpResponse response;
+  response.body = png_for(path);
+  return response;
+}
+
+Image row(const std::string& uid, const std::string& url) {
+  Image image;
+  image.image_uid = uid;
+  image.url = url;
+  return image;
+}
+
+std::map<std::string, Image> by_uid(const std::filesystem::path& data) {
+  std::map<std::string, Image> rows;
+  for (Image& image : Workspace::open(data).load_images()) {
+    std::string uid = image.image_uid;
+    rows.emplace(std::move(uid), std::move(image));
+  }
+  return rows;
+}
+
+std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  return files;
+}
+
+TEST(FetchCommand, FetchesOnceAndFillsTheTable) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  std::vector<Image> rows;
+  for (int i = 0; i < 20; ++i)
+    rows.push_back(row(fmt::format("uid-{}", i), server.url(fmt::format("/{:0>{}}", i, i + 1))));
+  rows[3].model = "sd";
+  rows[3].prompt = "a cat";
+  Workspace::open(folder.path()).write_images(rows);
+
+  const Outcome first = fetch(local(folder.path()));
+  EXPECT_EQ(first.code, 0);
+  EXPECT_EQ(first.json["total"], 20);
+  EXPECT_EQ(first.json["ok"], 20);
+  EXPECT_EQ(first.json["skipped"], 0);
+  EXPECT_EQ(first.json["failed"], nlohmann::json::object());
+  EXPECT_GT(first.json["bytes"], 1000);
+  EXPECT_GT(first.json["seconds"], 0.0);
+  const auto table = by_uid(folder.path());
+  const Image& image = table.at("uid-3");
+  EXPECT_EQ(image.status, "ok");
+  EXPECT_EQ(image.width, 5);
+  EXPECT_EQ(image.height, 1);
+  EXPECT_EQ(image.path, Workspace::image_path("uid-3", ".png").string());
+  const std::string bytes = load_file(folder.path() / image.path);
+  EXPECT_EQ(bytes, png_for("/0003"));
+  EXPECT_EQ(image.sha256, sha256_hex(bytes));
+  EXPECT_EQ(image.model, "sd");
+  EXPECT_EQ(image.prompt, "a cat");
+  EXPECT_EQ(files_below(folder / "images").size(), 20U) << "no ledger, no temporaries";
+
+  const int requests = server.requests();
+  const Outcome second = fetch(local(folder.path()));
+  EXPECT_EQ(second.json["ok"], 0);
+  EXPECT_EQ(second.json["skipped"], 20);
+  EXPECT_EQ(second.code, 0);
+  EXPECT_EQ(server.requests(), requests);
+}
+
+TEST(FetchCommand, CountsFailuresAndRetriesThemOnlyWhenAsked) {
+  const TemporaryFolder folder;
+  std::atomic<bool> healed = false;
+  HttpServer server([&](const HttpRequest& request) {
+    if (request.path == "/fine" || healed) return png_response(request.path);
+    HttpResponse response;
+    response.status = request.path == "/404" ? 404 : request.path == "/503" ? 503 : 200;
+    response.body = "<html></html>";
+    return response;
+  });
+  Workspace::open(folder.path())
+      .write_images({row("a", server.url("/fine")), row("b", server.url("/404")), row("c", server.url("/503")),
+                     row("d", server.url("/html")), row("e", "not a url"), row("../f", server.url("/fine")),
+                     row("g", "")});
+  FetchOptions options = local(folder.path());
+  options.retries = 1;
+  const nlohmann::json expected = {{"http_404", 1}, {"http_503", 1},   {"not_an_image", 1},
+                                   {"bad_url", 1},  {"unsafe_uid", 1}, {"no_url", 1}};
+  const Outcome first = fetch(options);
+  EXPECT_EQ(first.code, 0);
+  EXPECT_EQ(first.json["ok"], 1);
+  EXPECT_EQ(first.json["failed"], expected);
+  EXPECT_EQ(first.json["examples"]["http_404"]["image_uid"], "b");
+  EXPECT_EQ(by_uid(folder.path()).at("c").status, "http_503");
+  EXPECT_EQ(by_uid(folder.path()).at("../f").status, "unsafe_uid");
+
+  healed = true;
+  const int requests = server.requests();
+  const Outcome second = fetch(options);
+  EXPECT_EQ(second.json["failed"], expected);
+  EXPECT_EQ(second.json["skipped"], 1);
+  EXPECT_EQ(server.requests(), requests);
+  options.strict = true;
+  EXPECT_EQ(fetch(options).code, 1);
+
+  options.retry_failed = true;
+  const Outcome third = fetch(options);
+  EXPECT_EQ(third.json["ok"], 3);
+  EXPECT_EQ(third.json["skipped"], 1);
+  EXPECT_EQ(third.json["failed"], (nlohmann::json{{"bad_url", 1}, {"unsafe_uid", 1}, {"no_url", 1}}));
+}
+
+TEST(FetchCommand, PrivateAddressesNeedTheFlagWhichTheMessageNames) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  Workspace::open(folder.path()).write_images({row("a", server.url("/a")), row("b", "file:///etc/hostname")});
+  FetchOptions options = local(folder.path());
+  options.allow_local = false;
+  const Outcome refused = fetch(options);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(refused.json["failed"], (nlohmann::json{{"refused_address", 2}}));
+  EXPECT_THAT(refused.err, HasSubstr("--allow-local"));
+  EXPECT_EQ(std::ranges::count(refused.err, '\n'), 1);
+  EXPECT_EQ(server.connections(), 0);
+  // With the flag they are tried again, without --retry-failed.
+  const Outcome allowed = fetch(local(folder.path()));
+  EXPECT_EQ(allowed.code, 0);
+  EXPECT_EQ(allowed.json["ok"], 1);
+  EXPECT_EQ(allowed.json["failed"], (nlohmann::json{{"not_an_image", 1}}));
+}
+
+TEST(FetchCommand, ExitsWithOneOnlyWhenNothingIsThere) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png_response(request.path);
+    if (request.path == "/bad") response.status = 404;
+    return response;
+  });
+  Workspace::open(folder.path()).write_images({row("a", server.url("/bad"))});
+  const Outcome outcome = fetch(local(folder.path()));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("1 of 1 failed, first http_404"));
+}
+
+TEST(FetchCommand, TakesLocalPathsAsTheyAre) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  test::write_text(elsewhere / "far.png", png_for("/far"));
+  test::write_text(folder / "near.png", png_for("/nearer"));
+  test::write_text(folder / "text.png", "text");
+  std::vector<Image> rows = {row("far", ""), row("near", ""), row("text", ""), row("gone", "")};
+  rows[0].path = elsewhere / "far.png";
+  rows[1].path = "near.png";
+  rows[2].path = "text.png";
+  rows[3].path = "gone.png";
+  Workspace::open(folder.path()).write_images(rows);
+  FetchOptions options = local(folder.path());
+  options.allow_local = false;
+  const Outcome outcome = fetch(options);
+  EXPECT_EQ(outcome.json["ok"], 2);
+  EXPECT_EQ(outcome.json["failed"], (nlohmann::json{{"missing", 1}, {"not_an_image", 1}}));
+  EXPECT_EQ(outcome.json["bytes"], 0);
+  EXPECT_EQ(by_uid(folder.path()).at("near").path, "near.png");
+  EXPECT_EQ(by_uid(folder.path()).at("near").width, 7);
+  // A file that appears later is found without a flag: nothing was tried over the network.
+  test::write_text(folder / "gone.png", png_for("/x"));
+  EXPECT_EQ(fetch(options).json["ok"], 1);
+}
+
+TEST(FetchCommand, FetchesAgainWhatWasDeletedOrDamaged) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  Workspace::open(folder.path())
+      .write_images({row("a", server.url("/a")), row("b", server.url("/b")), row("c", server.url("/c"))});
+  fetch(local(folder.path()));
+  const auto table = by_uid(folder.path());
+  std::filesystem::remove(folder.path() / table.at("a").path);
+  test::write_text(folder.path() / table.at("b").path, png_for("/other"));
+  FetchOptions options = local(folder.path());
+  EXPECT_EQ(fetch(options).json["ok"], 1);
+  options.verify = true;
+  const Outcome verified = fetch(options);
+  EXPECT_EQ(verified.json["ok"], 1);
+  EXPECT_EQ(verified.json["skipped"], 2);
+  EXPECT_EQ(load_file(folder.path() / table.at("b").path), png_for("/b"));
+}
+
+TEST(FetchCommand, StoppedMidwayItKeepsWhatItHasAndCarriesOn) {
+  const TemporaryFolder folder;
+  std::stop_source source;
+  HttpServer server([&](const HttpRequest& request) {
+    HttpResponse response = png_response(request.path);
+    response.delay_before = milliseconds(5);
+    return response;
+  });
+  std::vector<Image> rows;
+  for (int i = 0; i < 60; ++i) rows.push_back(row(fmt::format("u{}", i), server.url(fmt::format("/{}", i))));
+  Workspace::open(folder.path()).write_images(rows);
+  FetchOptions options = local(folder.path());
+  options.concurrency = 4;
+  const std::jthread stopper([&] {
+    while (server.requests() < 20) std::this_thread::sleep_for(milliseconds(1));
+    source.request_stop();
+  });
+  try {
+    fetch(options, source.get_token());
+    FAIL() << "expected kCancelled";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+  }
+  std::size_t done = 0;
+  for (const auto& [uid, image] : by_uid(folder.path())) done += image.status == "ok" ? 1 : 0;
+  EXPECT_GE(done, 10U);
+  EXPECT_LT(done, 60U);
+  const Outcome rest = fetch(options);
+  EXPECT_EQ(rest.json["skipped"], done);
+  EXPECT_EQ(rest.json["ok"], 60 - done);
+  EXPECT_LE(server.requests(), 60 + 8);
+}
+
+TEST(FetchCommand, TakesOverTheLedgerOfARunThatWasKilled) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  Workspace::open(folder.path())
+      .write_images({row("a", server.url("/a")), row("b", server.url("/b")), row("c", server.url("/c"))});
+  // What kill -9 leaves: a whole line, a torn one, a temporary file of a process that is gone, the table untouched.
+  const auto path = Workspace::image_path("a", ".png");
+  write_file_atomically(folder.path() / path, png_for("/a"));
+  const auto stale = (folder.path() / path).parent_path() / ".b.png.tmp-999999999-0";
+  test::write_text(stale, "half");
+  test::write_text(
+      folder / "images/.fetch-ledger.jsonl",
+      fmt::format("{{\"uid\":\"a\",\"status\":\"ok\",\"path\":\"{}\",\"sha256\":\"{}\",\"width\":2,\"height\":1}}\n"
+                  "{{\"uid\":\"b\",\"sta",
+                  path.string(), sha256_hex(png_for("/a"))));
+  const Outcome outcome = fetch(local(folder.path()));
+  EXPECT_EQ(outcome.json["skipped"], 1);
+  EXPECT_EQ(outcome.json["ok"], 2);
+  EXPECT_EQ(server.visits("/a"), 0);
+  EXPECT_FALSE(std::filesystem::exists(stale));
+  EXPECT_EQ(by_uid(folder.path()).at("a").width, 2);
+  EXPECT_EQ(files_below(folder / "images").size(), 3U);
+}
+
+TEST(FetchLedgerTest, DropsTornAndForeignLinesAndAppendsAfterThem) {
+  const TemporaryFolder folder;
+  test::write_text(folder / ".fetch-ledger.jsonl", "[]\nnonsense\n{\"uid\":\"x\"}\n{\"uid\":3,");
+  {
+    FetchLedger ledger(folder.path());
+    EXPECT_TRUE(ledger.interrupted());
+    EXPECT_TRUE(ledger.earlier().empty());
+    ledger.append({"new\n\"uid", "ok", "p", "s", 3, 4});
+  }
+  FetchLedger ledger(folder.path());
+  ASSERT_EQ(ledger.earlier().size(), 1U);
+  EXPECT_EQ(ledger.earlier()[0].image_uid, "new\n\"uid");
+  EXPECT_EQ(ledger.earlier()[0].height, 4);
+}
+
+TEST(FetchLedgerTest, IsHeldByOneAtATimeAndGoesWhenEmpty) {
+  const TemporaryFolder folder;
+  {
+    FetchLedger ledger(folder.path());
+    EXPECT_FALSE(ledger.interrupted());
+    EXPECT_THROW(FetchLedger second(folder.path()), Error);
+    ledger.append({"a", "ok", "", "", 0, 0});
+    ledger.clear();
+  }
+  EXPECT_TRUE(files_below(folder.path()).empty());
+  EXPECT_NO_THROW(FetchLedger third(folder.path()));
+}
+
+TEST(FetchCommand, BadInputIsOneError) {
+  const TemporaryFolder folder;
+  const auto error_of = [&](auto change) {
+    FetchOptions options = local(folder.path());
+    change(options);
+    try {
+      fetch(options);
+    } catch (const Error& error) {
+      return fmt::format("{} {}", exit_code(error.code()), error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.data /= "none"; }), HasSubstr("1 "));
+  EXPECT_THAT(error_of([](FetchOptions&) {}), HasSubstr("images.parquet"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.concurrency = 0; }),
+              HasSubstr("2 concurrency: expected 1 to 1024, found 0"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = 0; }), HasSubstr("2 timeout"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = std::int64_t{1} << 62; }), HasSubstr("2 timeout"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.retries = 100; }), HasSubstr("2 retries"));
+  Workspace::open(folder.path()).write_images({});
+  EXPECT_THAT(error_of([](FetchOptions&) {}), HasSubstr("expected at least one image, found 0 rows"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "images"));
+}
+
+TEST(FetchCommand, OptionsHaveTheContractsNames) {
+  CLI::App app;
+  CLI::App* const command = app.add_subcommand("fetch");
+  const auto run = add_fetch(*command);  // owns the options
+  const TemporaryFolder folder;
+  const std::string data = folder.path().string();
+  EXPECT_NO_THROW(
+      app.parse(fmt::format("fetch --data {} --concurrency 4 --retries 2 --retry-failed --allow-local "
+                            "--timeout 5 --max-bytes 1000 --strict",
+                            data)));
+  EXPECT_THAT(command->help(), HasSubstr("Example:"));
+}
+
+TEST(FetchCommand, FetchesTheRealImages) {
+  IMAGERANK_SHARED_DATA(source, "real/avt/images");
+  HttpServer server([&](const HttpRequest& request) {
+    HttpResponse response;
+    response.body = load_file(source / request.path.substr(1));
+    return response;
+  });
+  std::vector<Image> rows;
+  for (const auto& entry : std::filesystem::directory_iterator(source)) {
+    rows.push_back(row(entry.path().stem().string(), server.url("/" + entry.path().filename().string())));
+  }
+  const TemporaryFolder folder;
+  Workspace::open(folder.path()).write_images(rows);
+  const Outcome first = fetch(local(folder.path()));
+  EXPECT_EQ(first.json["ok"], 134);
+  const Outcome second = fetch(local(folder.path()));
+  EXPECT_EQ(second.json["ok"].get<int>() + second.json["skipped"].get<int>(), 134);
+  for (const auto& [uid, image] : by_uid(folder.path())) {
+    ASSERT_EQ(image.status, "ok") << uid;
+    ASSERT_EQ(image.width, 512) << uid;
+    ASSERT_EQ(load_file(folder.path() / image.path), load_file(source / (uid + ".jpg"))) << uid;
+  }
+}
+
+}  // namespace
+}  // namespace imagerank::cli
