@@ -2,15 +2,23 @@
 
 #include <array>
 
+#include "cli/command_encode.h"
+#include "cli/command_fetch.h"
 #include "cli/command_import.h"
 #include "cli/command_label.h"
+#include "cli/command_preprocess.h"
+#include "cli/command_simulate.h"
 
 namespace imagerank::cli {
 
 std::span<const Command> commands() {
   static constexpr std::array kCommands = {
+      Command{"simulate", "a made-up world: images, noisy annotators, and the truth", add_simulate},
       Command{"import", "public preference data into a workspace", add_import},
       Command{"label", "labelled points and pairs from rankings, split, with conflicts and leak counted", add_label},
+      Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
+      Command{"encode", "every unique image and prompt as a CLIP vector, once", add_encode},
+      Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's", add_preprocess},
   };
   return kCommands;
 }
