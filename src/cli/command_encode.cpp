@@ -1,0 +1,75 @@
+#include "cli/command_encode.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <ostream>
+
+#include "cli/encoder_options.h"
+#include "embeddings/encode.h"
+
+namespace imagerank::cli {
+namespace {
+
+void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std::string& encoder) {
+  out << fmt::format("encoder   {}\n", encoder);
+  out << fmt::format("images    {}", with_thousands(counts.images));
+  if (counts.images_per_s > 0.0) out << fmt::format(", {:.1f} a second, files to vectors", counts.images_per_s);
+  out << fmt::format("\nprompts   {}", with_thousands(counts.texts));
+  if (counts.texts_truncated != 0)
+    out << fmt::format(", {} cut at the encoder's context", with_thousands(counts.texts_truncated));
+  out << fmt::format("\ncached    {}\n", with_thousands(counts.cached));
+  std::map<std::string, std::size_t> reasons;
+  for (const ItemFailure& failure : counts.failed) ++reasons[failure.reason];
+  for (const auto& [reason, count] : reasons)
+    out << fmt::format("failed    {} images: {}\n", with_thousands(count), reason);
+}
+
+}  // namespace
+
+int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
+  const auto workspace = workspace::Workspace::open(options.data);
+  clip::EncoderOptions encoder_options;
+  encoder_options.precision = precision_of(options.precision);
+  encoder_options.device = device_of(options.device);
+  encoder_options.allow_untrained = options.allow_untrained;
+  encoder_options.tokenizer_dir = options.tokenizer;
+  const auto encoder = clip::Encoder::load(options.model, encoder_options);
+  if (encoder.untrained())
+    terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
+  const auto counts = embeddings::encode_workspace(workspace, encoder, {.batch = options.batch}, terminal.context());
+  nlohmann::ordered_json failures = nlohmann::ordered_json::array();
+  for (const ItemFailure& failure : counts.failed) {
+    failures.push_back({{"item", failure.item}, {"reason", failure.reason}, {"detail", failure.detail}});
+  }
+  const nlohmann::ordered_json object = {{"encoder", encoder.name()}, {"images", counts.images},
+                                         {"texts", counts.texts},     {"failed", counts.failed.size()},
+                                         {"cached", counts.cached},   {"images_per_s", counts.images_per_s},
+                                         {"seconds", counts.seconds}, {"texts_truncated", counts.texts_truncated},
+                                         {"failures", failures}};
+  terminal.result(object, [&](std::ostream& out) { print(out, counts, encoder.name()); });
+  const bool all_failed = !counts.failed.empty() && counts.images == 0;
+  if (all_failed) terminal.warn("no image could be encoded");
+  return all_failed || (options.strict && !counts.failed.empty()) ? 1 : 0;
+}
+
+std::function<int(Terminal&)> add_encode(CLI::App& command) {
+  const auto options = std::make_shared<EncodeCommandOptions>();
+  command.add_option("--data", options->data, "The workspace folder")->required();
+  command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
+  command.add_option("--precision", options->precision, "fp32 | bf16 | int8")->capture_default_str();
+  command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
+  command.add_option("--batch", options->batch, "Images a tower call")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if not the model's");
+  command.add_flag("--allow-untrained", options->allow_untrained,
+                   "Go on with a random encoder, whose vectors mean nothing");
+  command.add_flag("--strict", options->strict, "Exit 1 if any image failed");
+  command.footer("Example:\n  imagerank encode --data mine --model builtin/sample");
+  return [options](Terminal& terminal) { return run_encode(*options, terminal); };
+}
+
+}  // namespace imagerank::cli
