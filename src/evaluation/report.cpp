@@ -1,0 +1,206 @@
+#include "evaluation/report.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace imagerank::evaluation {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+Json estimate_json(const Estimate& estimate) {
+  return {{"value", optional_json(estimate.value)},
+          {"low", optional_json(estimate.low)},
+          {"high", optional_json(estimate.high)}};
+}
+
+Json by_split(const std::array<std::uint64_t, 3>& counts) {
+  return {{"train", counts[0]}, {"validation", counts[1]}, {"test", counts[2]}};
+}
+
+Json by_label(const std::vector<double>& counts) {
+  Json result = Json::object();
+  for (std::size_t label = 0; label < counts.size(); ++label) {
+    result[std::to_string(label)] = static_cast<std::uint64_t>(counts[label]);
+  }
+  return result;
+}
+
+Json reward_json(const RewardFacts& reward) {
+  return {{"name", reward.name},   {"head", reward.head},
+          {"loss", reward.loss},   {"encoder", reward.encoder},
+          {"model", reward.model}, {"data", {{"used", reward.used}, {"unit", reward.unit}, {"limit", reward.limit}}},
+          {"seed", reward.seed},   {"best_epoch", reward.best_epoch}};
+}
+
+Json data_json(const DataFacts& data) {
+  return {{"workspace", data.workspace},
+          {"split", data.split},
+          {"counts",
+           {{"prompts", data.prompts},
+            {"points", data.points},
+            {"pairs", data.pairs},
+            {"strict_pairs", data.strict_pairs},
+            {"tied_pairs", data.pairs - data.strict_pairs},
+            {"rankings", data.rankings}}},
+          {"points", by_split(data.points_by_split)},
+          {"pairs", by_split(data.pairs_by_split)},
+          {"labels", by_label(data.labels)},
+          {"train_labels", by_label(data.train_labels)},
+          {"leak", {{"prompt_overlap", data.prompt_overlap}, {"image_overlap", data.image_overlap}}},
+          {"rankings", {{"all", data.all_rankings}, {"ties", data.all_ties}}},
+          {"conflicts", data.conflicts},
+          {"winners", data.winners},
+          {"winners_that_lost", data.winners_that_lost},
+          {"without_vectors",
+           {{"points", data.points_without_vectors},
+            {"pairs", data.pairs_without_vectors},
+            {"rankings", data.rankings_without_vectors}}}};
+}
+
+Json baselines_json(const std::array<Measurement, kBaselineCount>& baselines) {
+  Json result = Json::object();
+  for (std::size_t i = 0; i < kBaselineCount; ++i) {
+    result[std::string(kBaselineNames[i])] = measurement_json(baselines[i]);
+  }
+  return result;
+}
+
+Json confusion_json(const std::vector<double>& confusion, std::size_t classes) {
+  if (confusion.empty()) return nullptr;
+  Json rows = Json::array();
+  for (std::size_t truth = 0; truth < classes; ++truth) {
+    Json row = Json::array();
+    for (std::size_t c = 0; c < classes; ++c) {
+      row.push_back(static_cast<std::uint64_t>(confusion[truth * classes + c]));
+    }
+    rows.push_back(row);
+  }
+  return {{"rows", "truth"}, {"columns", "prediction"}, {"matrix", rows}};
+}
+
+Json epochs_json(const std::vector<EpochFacts>& epochs) {
+  Json result = Json::array();
+  for (const auto& epoch : epochs) {
+    result.push_back({{"epoch", epoch.epoch},
+                      {"loss", optional_json(epoch.loss)},
+                      {"validation",
+                       {{"loss", optional_json(epoch.validation_loss)},
+                        {"accuracy", optional_json(epoch.validation_accuracy)},
+                        {"pair_accuracy_strict", optional_json(epoch.validation_pair_accuracy)}}}});
+  }
+  return result;
+}
+
+Json pictures_json(const std::vector<PromptPictures>& prompts) {
+  Json result = Json::array();
+  for (const auto& prompt : prompts) {
+    Json images = Json::array();
+    for (const auto& picture : prompt.pictures) {
+      images.push_back({{"image", picture.uid},
+                        {"score", picture.score},
+                        {"won", picture.won},
+                        {"lost", picture.lost},
+                        {"tied", picture.tied}});
+    }
+    result.push_back({{"prompt", prompt.prompt}, {"images", images}, {"left_out", prompt.left_out}});
+  }
+  return result;
+}
+
+/// What eval and compare say of one reward alike.
+Json result_json(const EvaluationReport& report) {
+  return {{"reward", reward_json(report.reward)},
+          {"warnings", report.warnings},
+          {"verdict", report.verdict.sentence},
+          {"metrics", measurement_json(report.metrics)},
+          {"way_to_oracle", optional_json(report.way_to_oracle)},
+          {"confusion", confusion_json(report.confusion, report.data.labels.size())},
+          {"pickscore_threshold", report.pickscore_threshold}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json measurement_json(const Measurement& measurement) {
+  Json result = Json::object();
+  for (std::size_t i = 0; i < kMetricCount; ++i) result[std::string(kMetricNames[i])] = estimate_json(measurement[i]);
+  return result;
+}
+
+nlohmann::ordered_json report_json(const EvaluationReport& report) {
+  Json result = {{"warnings", report.warnings},
+                 {"verdict", report.verdict.sentence},
+                 {"n", report.data.points},
+                 {"split", report.data.split}};
+  result.update(result_json(report));
+  result["baselines"] = baselines_json(report.baselines);
+  result["data"] = data_json(report.data);
+  result["bootstrap"] = {{"draws", report.bootstrap_draws}, {"by", "prompt"}, {"level", 0.95}};
+  Json bins = Json::array();
+  for (const auto& bin : report.reliability) {
+    bins.push_back({{"share", bin.weight}, {"confidence", bin.mean_confidence}, {"accuracy", bin.accuracy}});
+  }
+  result["reliability"] = bins;
+  result["epochs"] = epochs_json(report.epochs);
+  result["examples"] = pictures_json(report.pictures);
+  return result;
+}
+
+std::optional<std::size_t> choose_on_validation(const std::vector<ComparisonReport::Entry>& entries) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!entries[i].validation.value) continue;
+    if (!best || *entries[i].validation.value > *entries[*best].validation.value) best = i;
+  }
+  return best;
+}
+
+std::vector<std::string> shared_warnings(const ComparisonReport& report) {
+  std::vector<std::string> shared;
+  std::vector<std::string> own;
+  for (const auto& entry : report.entries) {
+    for (const auto& warning : entry.report.warnings) {
+      const bool everywhere = std::all_of(report.entries.begin(), report.entries.end(), [&](const auto& other) {
+        const auto& warnings = other.report.warnings;
+        return std::find(warnings.begin(), warnings.end(), warning) != warnings.end();
+      });
+      if (!everywhere) {
+        own.push_back(entry.report.reward.name + ": " + warning);
+      } else if (std::find(shared.begin(), shared.end(), warning) == shared.end()) {
+        shared.push_back(warning);
+      }
+    }
+  }
+  std::move(own.begin(), own.end(), std::back_inserter(shared));
+  return shared;
+}
+
+nlohmann::ordered_json report_json(const ComparisonReport& report) {
+  const auto& first = report.entries[report.chosen.value_or(0)].report;
+  Json result = {{"warnings", shared_warnings(report)},
+                 {"verdict", first.verdict.sentence},
+                 {"n", first.data.points},
+                 {"split", first.data.split}};
+  result["chosen"] = report.chosen ? Json(first.reward.name) : Json(nullptr);
+  result["chosen_on"] = "pair_accuracy_strict_micro of validation";
+  Json rewards = Json::array();
+  Json encoders = Json::object();
+  for (const auto& entry : report.entries) {
+    Json row = {{"name", entry.report.reward.name}, {"n", entry.report.data.points}};
+    row.update(result_json(entry.report));
+    row["validation"] = {{"pair_accuracy_strict_micro", estimate_json(entry.validation)}};
+    row["difference_to_chosen"] = estimate_json(entry.difference);
+    rewards.push_back(row);
+    encoders[entry.report.reward.encoder] = baselines_json(entry.report.baselines);
+  }
+  result["rewards"] = rewards;
+  result["baselines"] = baselines_json(first.baselines);
+  if (encoders.size() > 1) result["baselines_by_encoder"] = encoders;
+  result["data"] = data_json(first.data);
+  result["bootstrap"] = {{"draws", first.bootstrap_draws}, {"by", "prompt"}, {"level", 0.95}};
+  return result;
+}
+
+}  // namespace imagerank::evaluation
