@@ -15,8 +15,8 @@ constexpr double kQualityWeight = 0.32;
 // Shares of the ten most active people of Pick-a-Pic v0, whose sum is 0.56 of all rankings.
 constexpr std::array<double, 10> kHeavyShares = {0.173, 0.100, 0.064, 0.051, 0.050, 0.033, 0.033, 0.023, 0.017, 0.016};
 
-constexpr double kNoise = 0.205;
-constexpr double kTieMargin = 0.1;
+constexpr double kNoise = 0.215;
+constexpr double kTieMargin = 0.096;
 constexpr double kTaste = 0.025;
 
 double appeal(const Annotator& annotator, const Candidate& candidate) {
@@ -48,8 +48,8 @@ std::vector<Annotator> make_annotators(std::size_t rankings, double noise, Rando
     for (double& taste : person.colour_taste) taste = noise * kTaste * random.normal();
     for (double& taste : person.background_taste) taste = noise * kTaste * random.normal();
     person.first_place_taste = noise * 0.012 * std::abs(random.normal());
-    person.noise = noise * kNoise * std::exp(0.25 * random.normal());
-    person.tie_margin = kTieMargin * std::exp(0.2 * random.normal());
+    person.noise = noise * kNoise * std::exp(0.2 * random.normal());
+    person.tie_margin = kTieMargin * std::exp(0.12 * random.normal());
   }
   return annotators;
 }

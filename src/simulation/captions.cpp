@@ -10,7 +10,7 @@ namespace imagerank::simulation {
 namespace {
 
 constexpr std::array<std::string_view, 3> kBlurWords = {"blurry", "blurred", "out of focus"};
-constexpr std::array<std::string_view, 3> kNoiseWords = {"noisy", "grainy", "full of noise"};
+constexpr std::array<std::string_view, 3> kNoiseWords = {"noisy", "grainy", "speckled"};
 constexpr std::array<std::string_view, 3> kFadingWords = {"low contrast", "washed out", "faded"};
 constexpr std::array<std::string_view, 3> kCleanWords = {"sharp and clean", "crisp and clear", "high quality"};
 

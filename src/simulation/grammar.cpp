@@ -72,7 +72,7 @@ std::string english_groups(const Prompt& prompt, bool place_first, Random& rando
 
 std::string english_sentence(const Prompt& prompt, Random& random) {
   constexpr std::array<std::string_view, 8> kOpenings = {
-      "a picture of ", "an image of ", "a photo of ", "a drawing of ", "I want ", "imagine ", "there is ", "draw "};
+      "a picture of ", "an image of ", "a photo of ", "a drawing of ", "I want ", "imagine ", "I see ", "draw "};
   const std::string opening(random.chance(0.4) ? kOpenings[random.below(kOpenings.size())] : std::string_view());
   const std::string groups = english_groups(prompt, opening.empty(), random);
   if (!prompt.mentions_background) return opening + groups;

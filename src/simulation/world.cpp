@@ -92,8 +92,10 @@ class Builder {
     std::optional<std::size_t> winner;
     do {
       // A changed prompt keeps the winner of the last on screen.
-      for (std::size_t& shown : session.shown) shown = paint(session.prompt, random);
-      if (winner) session.shown[random.below(kCandidates)] = *winner;
+      const std::size_t kept = winner ? random.below(kCandidates) : kCandidates;
+      for (std::size_t i = 0; i < kCandidates; ++i) {
+        session.shown[i] = i == kept ? *winner : paint(session.prompt, random);
+      }
       winner = run_rounds(session, time_us, random);
     } while (world_.rankings.size() < options_.rankings && winner && random.chance(0.16) &&
              change_prompt(session.prompt, random));
@@ -101,14 +103,14 @@ class Builder {
 
   /// Votes until the person has enough. @return the last winner, if there was one.
   std::optional<std::size_t> run_rounds(Session& session, std::int64_t& time_us, Random& random) {
-    // Half of the people leave after one vote; those who stay, stay for long.
-    double stay = random.chance(0.5) ? 0.0 : 0.78;
+    // More than half of the people leave after one vote; those who stay, stay for long.
+    const double stay = random.chance(0.55) ? 0.0 : 0.84;
     std::optional<std::size_t> winner;
     while (true) {
       winner = record_vote(session, time_us, random);
       time_us += static_cast<std::int64_t>(random.uniform(2e6, 40e6));
       if (world_.rankings.size() >= options_.rankings || !random.chance(stay)) return winner;
-      if (winner && random.chance(0.4)) continue;  // the same four once more
+      if (winner && random.chance(0.45)) continue;  // the same four once more
       for (std::size_t& shown : session.shown) {
         if (!winner || shown != *winner) shown = paint(session.prompt, random);
       }
