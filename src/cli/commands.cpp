@@ -2,10 +2,12 @@
 
 #include <array>
 
+#include "cli/command_embed.h"
 #include "cli/command_encode.h"
 #include "cli/command_fetch.h"
 #include "cli/command_import.h"
 #include "cli/command_label.h"
+#include "cli/command_models.h"
 #include "cli/command_preprocess.h"
 #include "cli/command_simulate.h"
 
@@ -19,6 +21,8 @@ std::span<const Command> commands() {
       Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
       Command{"encode", "every unique image and prompt as a CLIP vector, once", add_encode},
       Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's", add_preprocess},
+      Command{"embed", "images, texts, pixels or tokens as vectors in a .npy file", add_embed},
+      Command{"models", "the encoders there are; what one holds; one of random weights", add_models},
   };
   return kCommands;
 }

@@ -1,0 +1,156 @@
+#include "cli/command_models.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+
+#include "clip/models.h"
+#include "core/fail.h"
+
+namespace imagerank::cli {
+namespace {
+
+const char* activation_name(clip::Activation activation) {
+  return activation == clip::Activation::kQuickGelu ? "quick_gelu" : "gelu";
+}
+
+nlohmann::ordered_json tower_json(const clip::TowerConfig& tower) {
+  return {{"width", tower.width},
+          {"layers", tower.layers},
+          {"heads", tower.heads},
+          {"mlp_width", tower.mlp_width},
+          {"activation", activation_name(tower.activation)}};
+}
+
+nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
+  const clip::ModelConfig& config = info.config;
+  nlohmann::ordered_json object = {{"name", info.name},
+                                   {"path", info.folder.string()},
+                                   {"parameters", config.parameter_count()},
+                                   {"pretrained", !config.untrained},
+                                   {"layout", info.layout},
+                                   {"weights", info.weights.filename().string()},
+                                   {"dim", config.projection_dim},
+                                   {"activation", activation_name(config.vision.activation)},
+                                   {"vision", tower_json(config.vision)},
+                                   {"text", tower_json(config.text)}};
+  object["vision"]["image_size"] = config.image_size;
+  object["vision"]["patch_size"] = config.patch_size;
+  object["text"]["vocabulary_size"] = config.vocabulary_size;
+  object["text"]["context_length"] = config.context_length;
+  object["text"]["pooling"] = config.pooling == clip::TextPooling::kArgmax ? "argmax" : "first_eos";
+  object["tokenizer"] = info.tokenizer.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.tokenizer);
+  object["preprocessing"] = nullptr;
+  if (info.has_preprocessing) {
+    object["preprocessing"] = {{"resize_shortest_edge", info.preprocessing.resize_shortest_edge},
+                               {"crop_size", info.preprocessing.crop_size},
+                               {"mean", info.preprocessing.mean},
+                               {"std", info.preprocessing.std}};
+  }
+  return object;
+}
+
+void print_list(std::ostream& out, const std::vector<clip::ModelInfo>& models) {
+  if (models.empty()) out << "no model: neither beside the program nor in IMAGERANK_ASSETS lies a sample folder\n";
+  for (const clip::ModelInfo& info : models) {
+    out << fmt::format("{:<16} {:>14} parameters  {}  {}\n", info.name,
+                       with_thousands(static_cast<std::uint64_t>(info.config.parameter_count())),
+                       info.config.untrained ? "random    " : "pretrained", info.folder.string());
+  }
+}
+
+void print_info(std::ostream& out, const clip::ModelInfo& info) {
+  const clip::ModelConfig& config = info.config;
+  const auto tower = [](const clip::TowerConfig& shape) {
+    return fmt::format("{} wide, {} layers, {} heads, mlp {}, {}", shape.width, shape.layers, shape.heads,
+                       shape.mlp_width, activation_name(shape.activation));
+  };
+  out << fmt::format("path           {}\n", info.folder.string());
+  out << fmt::format("weights        {}, layout {}\n", info.weights.filename().string(), info.layout);
+  out << fmt::format("parameters     {}\n", with_thousands(static_cast<std::uint64_t>(config.parameter_count())));
+  out << fmt::format("pretrained     {}\n", config.untrained ? "no: random weights" : "yes");
+  out << fmt::format("vector         {}\n", config.projection_dim);
+  out << fmt::format("vision         {}; {} px in patches of {}\n", tower(config.vision), config.image_size,
+                     config.patch_size);
+  out << fmt::format("text           {}; {} tokens of {}\n", tower(config.text), config.context_length,
+                     with_thousands(static_cast<std::uint64_t>(config.vocabulary_size)));
+  out << fmt::format("tokenizer      {}\n", info.tokenizer.empty() ? "none here" : info.tokenizer);
+  if (info.has_preprocessing) {
+    const images::PreprocessOptions& options = info.preprocessing;
+    out << fmt::format("preprocessing  shortest edge {}, centre {}, mean {}, std {}\n", options.resize_shortest_edge,
+                       options.crop_size, fmt::join(options.mean, " "), fmt::join(options.std, " "));
+  } else {
+    out << "preprocessing  none here\n";
+  }
+}
+
+clip::ModelInfo make_random(const ModelsOptions& options, Terminal& terminal) {
+  clip::ModelConfig config = clip::named_model_config(options.architecture);
+  if (options.activation == "gelu") {
+    config.vision.activation = config.text.activation = clip::Activation::kGelu;
+  } else if (options.activation == "quick_gelu") {
+    config.vision.activation = config.text.activation = clip::Activation::kQuickGelu;
+  } else if (!options.activation.empty()) {
+    fail(ErrorCode::kInvalidArgument, "--activation: expected quick_gelu or gelu, found '{}'", options.activation);
+  }
+  clip::write_random_model(config, options.out, options.seed,
+                           options.tokenizer.empty() ? std::nullopt : std::optional(options.tokenizer));
+  terminal.note(
+      "random weights: what is learned on this encoder says nothing about images; `encode` asks for --allow-untrained");
+  if (options.tokenizer.empty()) terminal.note("no tokenizer was copied: texts need --tokenizer DIR");
+  return clip::load_model_info(options.out.string());
+}
+
+}  // namespace
+
+int run_models(const ModelsOptions& options, Terminal& terminal) {
+  std::vector<clip::ModelInfo> models;
+  if (options.action == "list") {
+    models = clip::list_builtin_models();
+  } else if (options.action == "info") {
+    models.push_back(clip::load_model_info(options.model));
+  } else if (options.action == "random") {
+    models.push_back(make_random(options, terminal));
+  } else {
+    fail(ErrorCode::kInvalidArgument, "models: expected list, info or random, found '{}'", options.action);
+  }
+  nlohmann::ordered_json object;
+  object["models"] = nlohmann::ordered_json::array();
+  for (const clip::ModelInfo& info : models) object["models"].push_back(to_json(info));
+  terminal.result(object, [&](std::ostream& out) {
+    if (options.action == "list") {
+      print_list(out, models);
+    } else {
+      print_info(out, models.front());
+    }
+  });
+  return 0;
+}
+
+std::function<int(Terminal&)> add_models(CLI::App& command) {
+  const auto options = std::make_shared<ModelsOptions>();
+  const auto add_action = [&](const char* name, const char* summary) {
+    CLI::App* const action = command.add_subcommand(name, summary);
+    action->fallthrough();  // --json and the like belong to `models`
+    action->callback([options, name] { options->action = name; });
+    return action;
+  };
+  command.require_subcommand(1);
+  add_action("list", "Models that need no download");
+  CLI::App* const info = add_action("info", "What a model folder holds");
+  info->add_option("model", options->model, "builtin/sample, or a model folder")->required();
+  CLI::App* const random = add_action("random", "A model of random weights, for tests and timings");
+  random->add_option("architecture", options->architecture, "b32 | b16 | l14 | h14 | tiny")->required();
+  random->add_option("--out", options->out, "The folder to write")->required();
+  random->add_option("--seed", options->seed, "The same seed gives the same bytes")->capture_default_str();
+  random->add_option("--tokenizer", options->tokenizer,
+                     "A folder whose tokenizer is copied; the vocabulary follows it");
+  random->add_option("--activation", options->activation, "quick_gelu | gelu (default: the architecture's own)");
+  command.footer(
+      "Example:\n  imagerank models info builtin/sample\n  imagerank models random b32 --out random-b32 --seed 1");
+  return [options](Terminal& terminal) { return run_models(*options, terminal); };
+}
+
+}  // namespace imagerank::cli

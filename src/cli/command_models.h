@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "cli/terminal.h"
+
+namespace CLI {
+class App;
+}
+
+namespace imagerank::cli {
+
+struct ModelsOptions {
+  std::string action;               ///< "list" | "info" | "random"
+  std::string model;                ///< info: a name or a folder
+  std::string architecture;         ///< random: "b32" | "b16" | "l14" | "h14" | "tiny"
+  std::filesystem::path out;        ///< random
+  std::uint64_t seed = 0;           ///< random
+  std::filesystem::path tokenizer;  ///< random: a folder whose tokenizer is copied
+  std::string activation;           ///< random: "quick_gelu" | "gelu", "" for the architecture's own
+};
+
+/// Returns the exit code; never exits. @throws Error.
+int run_models(const ModelsOptions& options, Terminal& terminal);
+/// Declares the options on `command`; what it returns runs it.
+std::function<int(Terminal&)> add_models(CLI::App& command);
+
+}  // namespace imagerank::cli
