@@ -1,0 +1,239 @@
+#include "labels/label.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "core/atomic_file.h"
+#include "core/random.h"
+#include "imagerank/error.h"
+#include "support/test_support.h"
+
+namespace imagerank::labels {
+namespace {
+
+using workspace::Point;
+using workspace::Ranking;
+using workspace::Workspace;
+
+Ranking ranking(const std::string& id, const std::string& prompt, std::vector<std::string> images,
+                const std::string& best, const std::string& user = "u",
+                const std::string& time = "2023-01-01 00:00:00") {
+  Ranking row;
+  row.ranking_id = id;
+  row.dataset = "d";
+  row.user_id = user;
+  row.created_at = time;
+  row.prompt = prompt;
+  row.image_uids = std::move(images);
+  if (!best.empty()) row.best_image_uid = best;
+  return row;
+}
+
+/// Worked by hand: (a, p) is 2 then 0; (b, p) 0 then 2; (c, p) and (d, p) 0; tie of e, f under q; a again under q.
+std::vector<Ranking> hand_worked() {
+  return {ranking("1", "p", {"a", "b", "c", "d"}, "a"), ranking("2", "p", {"a", "b"}, "b"),
+          ranking("3", "q", {"e", "f"}, ""), ranking("4", "q", {"a", "e"}, "a"), ranking("5", "q", {"a", "e"}, "a")};
+}
+
+/// Prompts with several rankings each, images shared between rankings of a prompt and now and then between prompts.
+std::vector<Ranking> random_rankings(int count) {
+  Random random(7);
+  std::vector<Ranking> rows;
+  for (int i = 0; i < count; ++i) {
+    const auto prompt = random.below(static_cast<std::uint64_t>(count) / 5);
+    std::vector<std::string> images;
+    std::set<std::string> used;
+    while (images.size() < 4) {
+      const auto owner = random.chance(0.02) ? random.below(static_cast<std::uint64_t>(count) / 5) : prompt;
+      const std::string uid = "p" + std::to_string(owner) + "-" + std::to_string(random.below(8));
+      if (used.insert(uid).second) images.push_back(uid);
+    }
+    const std::string best = random.chance(0.28) ? "" : images[random.below(4)];
+    rows.push_back(ranking(std::to_string(i), "prompt " + std::to_string(prompt), images, best,
+                           "user" + std::to_string(random.below(40)), "2023-01-01 00:00:" + std::to_string(1000 + i)));
+  }
+  return rows;
+}
+
+class LabelTest : public ::testing::Test {
+ protected:
+  LabelCounts label(const std::vector<Ranking>& rows, const LabelSettings& settings) {
+    workspace_.write_rankings(rows);
+    return make_labels(workspace_, settings, {});
+  }
+  std::map<std::string, std::set<std::string>> values_by_split(bool prompts) const {
+    std::map<std::string, std::set<std::string>> values;
+    for (const Point& point : workspace_.load_points())
+      values[point.split].insert(prompts ? point.prompt : point.image_uid);
+    return values;
+  }
+  static bool disjoint(const std::set<std::string>& a, const std::set<std::string>& b) {
+    return std::none_of(a.begin(), a.end(), [&](const std::string& value) { return b.contains(value); });
+  }
+
+  test::TemporaryFolder folder_;
+  Workspace workspace_ = Workspace::create(folder_.path());
+};
+
+TEST_F(LabelTest, HandWorkedCounts) {
+  const LabelCounts counts = label(hand_worked(), {});
+  EXPECT_EQ(counts.rows, 12);
+  EXPECT_EQ(counts.distinct, 10);  // (a, q, 2) and (e, q, 0) come twice
+  EXPECT_EQ(counts.kept, 7);
+  EXPECT_EQ(counts.labels, (std::array<std::int64_t, 3>{2, 2, 3}));  // c d | e f | (a,p) (b,p) (a,q)
+  EXPECT_EQ(counts.conflicts, 3);                                    // (a,p) (b,p) (e,q)
+  EXPECT_EQ(counts.winners, 3);
+  EXPECT_EQ(counts.winners_that_lost, 2);
+  EXPECT_EQ(counts.strict_pairs, 6);
+  EXPECT_EQ(counts.tied_pairs, 1);
+}
+
+TEST_F(LabelTest, BinaryVariants) {
+  EXPECT_EQ(label(hand_worked(), {.variant = LabelVariant::kDropTies}).labels, (std::array<std::int64_t, 3>{2, 3, 0}));
+  const LabelCounts merged = label(hand_worked(), {.variant = LabelVariant::kMergeTies});
+  EXPECT_EQ(merged.labels, (std::array<std::int64_t, 3>{4, 3, 0}));
+  EXPECT_EQ(merged.kept, 7);
+}
+
+TEST_F(LabelTest, PairsKeepListOrder) {
+  label({ranking("1", "p", {"a", "b", "c"}, "b")}, {.test = 0.0, .validation = 0.0});
+  const auto pairs = workspace_.load_pairs();
+  ASSERT_EQ(pairs.size(), 2U);
+  EXPECT_EQ(pairs[0].image_a, "a");
+  EXPECT_EQ(pairs[0].image_b, "b");
+  EXPECT_EQ(pairs[0].p_a, 0.0);
+  EXPECT_EQ(pairs[1].image_a, "b");
+  EXPECT_EQ(pairs[1].image_b, "c");
+  EXPECT_EQ(pairs[1].p_a, 1.0);
+  EXPECT_EQ(pairs[1].split, "train");
+}
+
+TEST_F(LabelTest, CsvIsTheSeeds) {
+  label({ranking("1", "a \"quoted\", prompt", {"a", "b"}, "b")}, {.csv = folder_ / "seed.csv"});
+  EXPECT_EQ(load_file(folder_ / "seed.csv"),
+            "image_uid,prompt,label\na,\"a \"\"quoted\"\", prompt\",0\nb,\"a \"\"quoted\"\", prompt\",2\n");
+}
+
+TEST_F(LabelTest, RandomSplitHasTheAskedSharesAndLeaks) {
+  const LabelCounts counts = label(random_rankings(2000), {});
+  EXPECT_NEAR(static_cast<double>(counts.splits[2]), 0.2 * static_cast<double>(counts.kept), 1.0);
+  EXPECT_NEAR(static_cast<double>(counts.splits[1]), 0.1 * static_cast<double>(counts.kept), 1.0);
+  EXPECT_EQ(counts.splits[0] + counts.splits[1] + counts.splits[2], counts.kept);
+  EXPECT_GT(counts.prompt_overlap, 0.95);
+}
+
+TEST_F(LabelTest, PromptSplitKeepsPromptsApart) {
+  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kPrompt});
+  EXPECT_EQ(counts.prompt_overlap, 0.0);
+  EXPECT_EQ(counts.straddling_points, 0);
+  EXPECT_GT(counts.image_overlap, 0.0);  // a few images serve two prompts
+  EXPECT_NEAR(static_cast<double>(counts.pair_splits[2]) / static_cast<double>(counts.strict_pairs + counts.tied_pairs),
+              0.2, 0.02);
+  auto prompts = values_by_split(true);
+  EXPECT_TRUE(disjoint(prompts["train"], prompts["test"]));
+  EXPECT_TRUE(disjoint(prompts["train"], prompts["validation"]));
+}
+
+TEST_F(LabelTest, ImageSplitKeepsImagesApart) {
+  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kImage});
+  EXPECT_EQ(counts.image_overlap, 0.0);
+  EXPECT_GT(counts.straddling_rankings, 0);
+  auto images = values_by_split(false);
+  EXPECT_FALSE(images["test"].empty());
+  EXPECT_TRUE(disjoint(images["train"], images["test"]));
+  EXPECT_TRUE(disjoint(images["validation"], images["test"]));
+  EXPECT_TRUE(disjoint(images["train"], images["validation"]));
+}
+
+TEST_F(LabelTest, UserSplitKeepsUsersApartAndDropsStraddlingPointsFromTrain) {
+  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kUser});
+  EXPECT_GT(counts.straddling_points, 0);
+  std::map<std::string, std::set<std::string>> users;
+  for (const auto& pair : workspace_.load_pairs()) users[pair.split].insert(pair.user_id);
+  EXPECT_TRUE(disjoint(users["train"], users["test"]));
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const Point& point : workspace_.load_points()) EXPECT_TRUE(seen.emplace(point.image_uid, point.prompt).second);
+}
+
+TEST_F(LabelTest, TimeSplitTestsOnTheNewest) {
+  label(random_rankings(500), {.split = SplitRule::kTime});
+  const auto rankings = workspace_.load_rankings();
+  std::map<std::string, std::string> time_of;
+  for (const Ranking& row : rankings) time_of[row.ranking_id] = row.created_at;
+  std::string newest_train;
+  std::string oldest_test = "9999";
+  for (const auto& pair : workspace_.load_pairs()) {
+    const std::string& time = time_of.at(pair.ranking_id);
+    if (pair.split == "train") newest_train = std::max(newest_train, time);
+    if (pair.split == "test") oldest_test = std::min(oldest_test, time);
+  }
+  EXPECT_LT(newest_train, oldest_test);
+}
+
+TEST_F(LabelTest, ComponentSplitSharesNothing) {
+  std::vector<Ranking> rows;
+  for (int i = 0; i < 200; ++i) {
+    const std::string island = std::to_string(i / 4);
+    const std::string prompt = "prompt " + island + (i % 2 == 0 ? "x" : "y");
+    rows.push_back(
+        ranking(std::to_string(i), prompt, {"i" + island, "j" + std::to_string(i)}, "i" + island, "u" + island));
+  }
+  const LabelCounts counts = label(rows, {.split = SplitRule::kComponent});
+  EXPECT_EQ(counts.prompt_overlap, 0.0);
+  EXPECT_EQ(counts.image_overlap, 0.0);
+  EXPECT_NEAR(static_cast<double>(counts.pair_splits[2]), 40.0, 4.0);
+}
+
+TEST_F(LabelTest, OfficialSplitFollowsTheDataset) {
+  auto rows = hand_worked();
+  for (Ranking& row : rows) row.official_split = row.prompt == "p" ? "train" : "test_unique";
+  label(rows, {.split = SplitRule::kOfficial});
+  for (const Point& point : workspace_.load_points()) EXPECT_EQ(point.split, point.prompt == "p" ? "train" : "test");
+}
+
+TEST_F(LabelTest, SplitDoesNotDependOnRowOrderOrThreads) {
+  for (const char* rule : {"random", "prompt", "user", "image", "time", "component"}) {
+    auto rows = random_rankings(400);
+    LabelSettings settings;
+    settings.split = split_rule_of(rule);
+    settings.seed = 3;
+    label(rows, settings);
+    const std::string points = load_file(workspace_.table_path("points"));
+    std::reverse(rows.begin(), rows.end());
+    workspace_.write_rankings(rows);
+    RunContext one_thread;
+    one_thread.threads = 1;
+    make_labels(workspace_, settings, one_thread);
+    EXPECT_EQ(load_file(workspace_.table_path("points")), points) << rule;
+  }
+}
+
+TEST_F(LabelTest, SeedChangesTheSplit) {
+  label(random_rankings(400), {.split = SplitRule::kPrompt, .seed = 1});
+  auto first = values_by_split(true)["test"];
+  label(random_rankings(400), {.split = SplitRule::kPrompt, .seed = 2});
+  EXPECT_NE(first, values_by_split(true)["test"]);
+}
+
+TEST_F(LabelTest, BadSettingsAndDataAreNamed) {
+  const auto code_of = [&](const auto& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kCancelled;
+  };
+  EXPECT_EQ(code_of([&] { (void)split_rule_of("alphabet"); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { (void)label_variant_of("four"); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), {.test = 1.2}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), {.test = 0.6, .validation = 0.5}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), {.split = SplitRule::kOfficial}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label({}, {}); }), ErrorCode::kCorruptData);
+  EXPECT_FALSE(workspace_.has_table("points"));
+}
+
+}  // namespace
+}  // namespace imagerank::labels

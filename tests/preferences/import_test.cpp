@@ -1,0 +1,128 @@
+#include "preferences/import.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/atomic_file.h"
+#include "imagerank/error.h"
+#include "support/test_support.h"
+
+namespace imagerank::preferences {
+namespace {
+
+using workspace::Database;
+using workspace::Workspace;
+
+constexpr const char* kRankingColumns =
+    "t(ranking_id, created_at, user_id, image_1_uid, image_2_uid, image_3_uid, image_4_uid, best_image_uid, prompt)";
+
+class ImportTest : public ::testing::Test {
+ protected:
+  std::filesystem::path write(const std::string& name, const std::string& select) {
+    Database database;
+    database.write_parquet(select, folder_ / name);
+    return folder_ / name;
+  }
+  std::filesystem::path write_rankings(const std::string& values) {
+    return write("rankings-in.parquet", "SELECT * FROM (VALUES " + values + ") " + kRankingColumns);
+  }
+
+  test::TemporaryFolder folder_;
+  Workspace workspace_ = Workspace::create(folder_ / "w");
+};
+
+TEST_F(ImportTest, RankingsAndImagesInAnyOrderAndTwice) {
+  const auto rankings = write_rankings(
+      "(1, TIMESTAMP '2023-01-02 03:04:05', 9, 'a', 'b', 'c', 'd', 'b', 'cat'), (2, NULL, 9, 'a', 'b', 'c', 'd', "
+      "'none', NULL)");
+  const auto images =
+      write("images-in.parquet", "SELECT 'a' AS image_uid, 'http://x/a.png' AS url, 'sd' AS generator, 3 AS rating");
+  for (int round = 0; round < 2; ++round) {
+    const ImportCounts counts = import_pickapic_v0(workspace_, {images, rankings}, {});
+    EXPECT_EQ(counts.rankings, 2);
+    EXPECT_EQ(counts.images, 4);
+    EXPECT_EQ(counts.ties, 1);
+    EXPECT_EQ(counts.added_rankings, round == 0 ? 2 : 0);
+    EXPECT_TRUE(counts.skipped.empty());
+    EXPECT_EQ(counts.ignored_columns, std::vector<std::string>({"rating"}));
+  }
+  const auto rows = workspace_.load_rankings();
+  ASSERT_EQ(rows.size(), 2U);
+  const auto& first = rows[0].ranking_id == "1" ? rows[0] : rows[1];
+  const auto& second = rows[0].ranking_id == "1" ? rows[1] : rows[0];
+  EXPECT_EQ(first.created_at, "2023-01-02 03:04:05");
+  EXPECT_EQ(first.best_image_uid, "b");
+  EXPECT_EQ(first.image_uids, std::vector<std::string>({"a", "b", "c", "d"}));
+  EXPECT_EQ(second.best_image_uid, std::nullopt);
+  EXPECT_EQ(second.prompt, "");
+  const auto stored = workspace_.load_images();
+  EXPECT_EQ(stored[0].image_uid, "a");
+  EXPECT_EQ(stored[0].url, "http://x/a.png");
+  EXPECT_EQ(stored[0].model, "sd");
+  EXPECT_EQ(stored[1].url, "");
+}
+
+TEST_F(ImportTest, AnImagesTableFillsInWhatRankingsOnlyNamed) {
+  import_pickapic_v0(workspace_, {write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")}, {});
+  import_pickapic_v0(workspace_, {write("i.parquet", "SELECT 'b' AS image_uid, 'http://x/b.png' AS url")}, {});
+  const auto images = workspace_.load_images();
+  ASSERT_EQ(images.size(), 4U);
+  EXPECT_EQ(images[1].url, "http://x/b.png");
+}
+
+TEST_F(ImportTest, SecondImportKeepsWhatFetchRecorded) {
+  const auto source = write("i.parquet", "SELECT 'b' AS image_uid, 'http://x/b.png' AS url");
+  import_pickapic_v0(workspace_, {source, write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")}, {});
+  auto images = workspace_.load_images();
+  images[1].status = "ok";
+  images[1].path = "images/00/b.png";
+  workspace_.write_images(images);
+  import_pickapic_v0(workspace_, {source}, {});
+  EXPECT_EQ(workspace_.load_images()[1].status, "ok");
+}
+
+TEST_F(ImportTest, UnusableRowsAreCountedByReason) {
+  const auto source = write_rankings(
+      "(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'good'), (2, NULL, 9, 'a', NULL, NULL, NULL, 'a', 'one image'), "
+      "(3, NULL, 9, 'a', 'b', 'c', 'd', 'z', 'best elsewhere'), (4, NULL, 9, 'a', 'b', 'c', 'd', NULL, 'no choice'), "
+      "(NULL, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'no id'), (1, NULL, 9, 'a', 'b', 'c', 'd', 'c', 'id again'), "
+      "(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'good')");
+  const ImportCounts counts = import_pickapic_v0(workspace_, {source}, {});
+  EXPECT_EQ(counts.rankings, 1);
+  const std::map<std::string, std::int64_t> expected = {{"best_image_not_in_ranking", 1},
+                                                        {"fewer_than_two_images", 1},
+                                                        {"no_choice_recorded", 1},
+                                                        {"no_ranking_id", 1},
+                                                        {"ranking_id_used_twice", 1}};
+  EXPECT_EQ(counts.skipped, expected);
+}
+
+TEST_F(ImportTest, BadFilesAreNamedAndChangeNothing) {
+  const auto good = write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')");
+  import_pickapic_v0(workspace_, {good}, {});
+  const std::string before = load_file(workspace_.table_path("rankings"));
+  const auto expect = [&](const std::filesystem::path& file, ErrorCode code, const std::string& part) {
+    try {
+      import_pickapic_v0(workspace_, {good, file}, {});
+      ADD_FAILURE() << file;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(file.filename()), std::string::npos) << error.what();
+    }
+  };
+  expect(folder_ / "none.parquet", ErrorCode::kNotFound, "nothing");
+  expect(write("foreign.parquet", "SELECT 1 AS x, 2 AS y"), ErrorCode::kCorruptData, "found columns x, y");
+  expect(write("columns.parquet", "SELECT 1 AS ranking_id, 'a' AS image_1_uid, 'a' AS best_image_uid"),
+         ErrorCode::kCorruptData, "'image_2_uid'");
+  const std::string bytes = load_file(good);
+  test::write_text(folder_ / "cut.parquet", bytes.substr(0, bytes.size() - 9));
+  expect(folder_ / "cut.parquet", ErrorCode::kCorruptData, "Parquet");
+  test::write_text(folder_ / "text.parquet", "ranking_id,prompt\n");
+  expect(folder_ / "text.parquet", ErrorCode::kCorruptData, "Parquet");
+  EXPECT_EQ(load_file(workspace_.table_path("rankings")), before);
+}
+
+}  // namespace
+}  // namespace imagerank::preferences
