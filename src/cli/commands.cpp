@@ -9,7 +9,11 @@
 #include "cli/command_label.h"
 #include "cli/command_models.h"
 #include "cli/command_preprocess.h"
+#include "cli/command_rank.h"
+#include "cli/command_score.h"
+#include "cli/command_run.h"
 #include "cli/command_simulate.h"
+#include "cli/command_train.h"
 
 namespace imagerank::cli {
 
@@ -20,9 +24,13 @@ std::span<const Command> commands() {
       Command{"label", "labelled points and pairs from rankings, split, with conflicts and leak counted", add_label},
       Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
       Command{"encode", "every unique image and prompt as a CLIP vector, once", add_encode},
+      Command{"train", "a reward: a head on the vectors, fitted to labels or to preference pairs", add_train},
+      Command{"rank", "images for one prompt, best first", add_rank},
+      Command{"score", "a table of images and prompts, or vectors, scored", add_score},
       Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's", add_preprocess},
       Command{"embed", "images, texts, pixels or tokens as vectors in a .npy file", add_embed},
       Command{"models", "the encoders there are; what one holds; one of random weights", add_models},
+      Command{"run", "the stages of a TOML file in order, unchanged ones skipped", add_run},
   };
   return kCommands;
 }

@@ -34,6 +34,8 @@ class Terminal {
   /// Progress to this terminal (rate and time left), stop token and threads, for the stages.
   [[nodiscard]] RunContext context();
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+  /// A terminal of the same options whose results go elsewhere, for a command that runs others.
+  [[nodiscard]] Terminal with_output(std::ostream& out) const { return {out, err_, options_}; }
 
  private:
   void show(const Progress& progress);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "clip/models.h"
+#include "clip/untrained.h"
 #include "clip/weights.h"
 #include "core/fail.h"
 #include "core/hash.h"
@@ -74,6 +75,7 @@ std::vector<float> to_vector(const torch::Tensor& tensor) {
 }  // namespace
 
 struct Encoder::State {
+  bool untrained = false;
   std::filesystem::path folder;
   std::string name;
   ClipModel model{nullptr};
@@ -162,6 +164,7 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
          state->folder.string(), config.image_size, state->preprocessing.crop_size);
   }
   state->model = load_clip_model(state->folder);
+  state->untrained = config.untrained || weights_look_random(state->model);
   const std::filesystem::path tokenizer_folder = options.tokenizer_dir.empty() ? state->folder : options.tokenizer_dir;
   if (options.need_tokenizer) {
     state->tokenizer.emplace(Tokenizer::load(tokenizer_folder, options.text_cleaning));
@@ -262,6 +265,6 @@ std::size_t Encoder::context_length() const noexcept {
 const images::PreprocessOptions& Encoder::preprocessing() const noexcept { return state_->preprocessing; }
 const std::string& Encoder::name() const noexcept { return state_->name; }
 const std::filesystem::path& Encoder::folder() const noexcept { return state_->folder; }
-bool Encoder::untrained() const noexcept { return state_->config().untrained; }
+bool Encoder::untrained() const noexcept { return state_->untrained; }
 
 }  // namespace imagerank::clip

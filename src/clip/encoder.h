@@ -60,6 +60,7 @@ class Encoder {
   [[nodiscard]] const std::string& name() const noexcept;
   /// The folder the model was loaded from, absolute.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept;
+  /// Marked so in config.json, or weights that cannot be told from random numbers (see untrained.h).
   [[nodiscard]] bool untrained() const noexcept;
 
  private:

@@ -1,0 +1,31 @@
+#include "clip/untrained.h"
+
+#include <gtest/gtest.h>
+
+#include "clip/weights.h"
+#include "support/test_support.h"
+
+namespace imagerank::clip {
+namespace {
+
+TEST(Untrained, RandomReferenceModelIsRecognised) {
+  IMAGERANK_SHARED_DATA(folder, "fixtures/clip_tiny_quickgelu");
+  EXPECT_TRUE(weights_look_random(load_clip_model(folder)));
+}
+
+TEST(Untrained, TheBuiltInEncoderIsTrained) {
+  EXPECT_FALSE(weights_look_random(load_clip_model(test::source_file("assets/sample"))));
+}
+
+TEST(Untrained, OneStrongDirectionIsEnough) {
+  IMAGERANK_SHARED_DATA(folder, "fixtures/clip_tiny_quickgelu");
+  const ClipModel model = load_clip_model(folder);
+  const torch::NoGradGuard guard;
+  torch::Tensor& weight = model->vision->layers[1]->fc1_weight;
+  const double size = weight.std().item<double>();
+  weight.add_(0.3 * size);  // a rank-one part
+  EXPECT_FALSE(weights_look_random(model));
+}
+
+}  // namespace
+}  // namespace imagerank::clip
