@@ -1,0 +1,137 @@
+#include "cli/command_compare.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <ostream>
+
+#include "cli/evaluation_results.h"
+#include "core/fail.h"
+#include "evaluation/html.h"
+
+namespace imagerank::cli {
+namespace {
+
+using evaluation::Baseline;
+using evaluation::ComparisonReport;
+using evaluation::Metric;
+
+constexpr std::array kColumns = {Metric::kAccuracy, Metric::kR2, Metric::kPairStrictMicro};
+
+/// The folder's name; what the user typed where two folders share one.
+std::vector<std::string> distinct_names(const std::vector<std::filesystem::path>& folders,
+                                        const std::vector<std::string>& typed) {
+  std::vector<std::string> names;
+  for (const auto& folder : folders) names.push_back(reward_name(folder));
+  std::map<std::string, int> uses;
+  for (const auto& name : names) ++uses[name];
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (uses[names[i]] > 1) names[i] = typed[i];
+  }
+  return names;
+}
+
+std::string cells(const evaluation::Measurement& measurement) {
+  std::string line;
+  for (const auto metric : kColumns) {
+    const auto& estimate = evaluation::at(measurement, metric);
+    line += fmt::format("{:>10}", estimate.value ? evaluation::metric_text(metric, estimate.value) : "-");
+  }
+  const auto& strict = evaluation::at(measurement, Metric::kPairStrictMicro);
+  return line + fmt::format("{:>15}", evaluation::interval_text(Metric::kPairStrictMicro, strict));
+}
+
+void print(std::ostream& out, const ComparisonReport& report, const std::filesystem::path& page) {
+  const auto warnings = evaluation::shared_warnings(report);
+  for (const auto& warning : warnings) out << "! " << warning << '\n';
+  if (!warnings.empty()) out << '\n';
+  std::size_t width = 12;
+  for (const auto& entry : report.entries) width = std::max(width, entry.report.reward.name.size());
+  const auto row = [&](const std::string& name, const std::string& model, const std::string& loss,
+                       const std::string& amount, const std::string& rest) {
+    out << fmt::format("{:<{}}  {:<12}{:<6}{:>16}{}\n", name, width, model, loss, amount, rest);
+  };
+  row("reward", "model", "loss", "data",
+      fmt::format("{:>10}{:>10}{:>10}{:>15}{:>12}", "accuracy", "R2", "pairs", "95 % interval", "validation"));
+  for (std::size_t i = 0; i < report.entries.size(); ++i) {
+    const auto& entry = report.entries[i];
+    const auto& reward = entry.report.reward;
+    row(reward.name, reward.head, reward.loss, fmt::format("{} {}", with_thousands(reward.used), reward.unit),
+        fmt::format("{}{:>12}{}", cells(entry.report.metrics),
+                    evaluation::metric_text(Metric::kPairStrictMicro, entry.validation.value),
+                    report.chosen == i ? "  <- best on validation" : ""));
+  }
+  const auto& first = report.entries[report.chosen.value_or(0)].report;
+  for (const auto baseline : {Baseline::kMajority, Baseline::kRandom, Baseline::kPromptOnly, Baseline::kImageOnly,
+                              Baseline::kClipCosine, Baseline::kOracle}) {
+    const auto index = static_cast<std::size_t>(baseline);
+    if (!evaluation::at(first.baselines[index], Metric::kPairStrictMicro).value) continue;
+    row(std::string(evaluation::kBaselineNames[index]), "", "", "", cells(first.baselines[index]));
+  }
+  out << fmt::format("\n{}: {}\n", first.reward.name, first.verdict.sentence);
+  out << fmt::format("{} split: {} prompts, {} rows, {} pairs with a winner; report: {}\n", first.data.split,
+                     with_thousands(first.data.prompts), with_thousands(first.data.points),
+                     with_thousands(first.data.strict_pairs), page.string());
+}
+
+ComparisonReport compare(const CompareOptions& options, const workspace::Workspace& workspace,
+                         const RunContext& context) {
+  std::vector<std::filesystem::path> folders;
+  for (const auto& name : options.rewards) folders.push_back(find_reward_folder(workspace, name));
+  const auto names = distinct_names(folders, options.rewards);
+  std::map<std::string, EvaluationBasis> bases;  // by encoder: baselines are worked out once for each
+  ComparisonReport result;
+  std::vector<evaluation::Predictions> predictions;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const auto reward = reward::Reward::load(folders[i]);
+    auto basis = bases.find(reward.encoder());
+    if (basis == bases.end()) {
+      basis = bases
+                  .emplace(reward.encoder(), load_evaluation_basis(workspace, reward.encoder(), options.split,
+                                                                   options.bootstrap, context))
+                  .first;
+    }
+    const HeadScores scores(reward, basis->second.inputs, context);
+    auto evaluated = evaluate_reward(names[i], reward, basis->second, scores);
+    result.entries.push_back({std::move(evaluated.report), evaluated.validation, {}});
+    predictions.push_back(std::move(evaluated.predictions));
+  }
+  result.chosen = evaluation::choose_on_validation(result.entries);
+  if (!result.chosen) return result;
+  const auto& encoder = result.entries[*result.chosen].report.reward.encoder;
+  const auto& basis = bases.at(encoder);
+  for (std::size_t i = 0; i < result.entries.size(); ++i) {
+    if (i == *result.chosen || result.entries[i].report.reward.encoder != encoder) continue;
+    result.entries[i].difference = evaluation::strict_difference(basis.inputs.measured.truth, predictions[i],
+                                                                 predictions[*result.chosen], basis.bootstrap);
+  }
+  return result;
+}
+
+}  // namespace
+
+int run_compare(const CompareOptions& options, Terminal& terminal) {
+  const auto workspace = workspace::Workspace::open(options.data);
+  if (options.rewards.empty()) fail(ErrorCode::kInvalidArgument, "compare: expected at least one reward, found none");
+  const auto report = compare(options, workspace, terminal.context());
+  auto json = evaluation::report_json(report);
+  const auto page = write_report(workspace, "compare", evaluation::report_html(report), json);
+  terminal.result(json, [&](std::ostream& out) { print(out, report, page); });
+  return 0;
+}
+
+std::function<int(Terminal&)> add_compare(CLI::App& command) {
+  const auto options = std::make_shared<CompareOptions>();
+  command.add_option("--data", options->data, "The workspace folder")->required();
+  command.add_option("rewards", options->rewards, "Names under rewards/, or folders with reward.json")->required();
+  command.add_option("--split", options->split, "test | validation | train")->capture_default_str();
+  command.add_option("--bootstrap", options->bootstrap, "Draws behind each 95 % interval, 0 for none")
+      ->capture_default_str();
+  command.footer("Example:\n  imagerank compare --data mine mlp cnn lstm");
+  return [options](Terminal& terminal) { return run_compare(*options, terminal); };
+}
+
+}  // namespace imagerank::cli
