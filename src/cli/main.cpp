@@ -30,7 +30,13 @@ std::jthread watch_signals(std::stop_source source) {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit on file sizes a write then fails and is reported, as on a full disk
   const std::stop_source source;
   const std::jthread watcher = watch_signals(source);
-  return imagerank::cli::run_command_line(argc, argv, std::cout, std::cerr, source.get_token());
+  const int code = imagerank::cli::run_command_line(argc, argv, std::cout, std::cerr, source.get_token());
+  if (code == 0 && !std::cout.flush()) {
+    std::cerr << "imagerank: standard output: expected to write the result, found it full or closed\n";
+    return 1;
+  }
+  return code;
 }
