@@ -118,7 +118,7 @@ class LstmHead final : public BaseHead {
         output_(add_linear("output", kHidden, shape.outputs, source)) {}
   at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
     const std::int64_t rows = input.size(0);
-    const at::Tensor zero = at::zeros({1, rows, kHidden}, at::kFloat);
+    const at::Tensor zero = at::zeros({1, rows, kHidden}, input.options());
     const std::array<at::Tensor, 2> start = {zero, zero};
     const std::array<at::Tensor, 4> weights = {input_weight_, state_weight_, input_bias_, state_bias_};
     const at::Tensor states = std::get<0>(at::lstm(input.view({rows, 2, dim_}), start, weights, /*has_biases=*/true,

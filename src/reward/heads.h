@@ -22,7 +22,7 @@ struct HeadShape {
   std::int64_t rank = 64;     ///< clip's adapters
 };
 
-/// A trainable tensor: float32, contiguous, a leaf of the graph.
+/// A trainable tensor: contiguous, a leaf of the graph; float32 in training, float64 in a loaded Reward.
 struct Parameter {
   std::string name;
   at::Tensor value;
@@ -35,8 +35,8 @@ struct Dropout {
   Random* random = nullptr;
 };
 
-/// Where a new head's parameters come from: float32, contiguous, of this shape. @param bound  a random start is uniform
-/// in +-bound, zero for 0.
+/// Where a new head's parameters come from: contiguous, of this shape, all of one type. @param bound  a random start is
+/// uniform in +-bound, zero for 0.
 using ParameterSource =
     std::function<at::Tensor(const std::string& name, const std::vector<std::int64_t>& shape, double bound)>;
 /// Drawn from a seed: the same numbers on every machine.
@@ -48,7 +48,7 @@ class Head {
   virtual ~Head() = default;
   Head(const Head&) = delete;
   Head& operator=(const Head&) = delete;
-  /// @param input  float32 [N, 2 * dim], prepared by a Scaler. @return [N, outputs], differentiable.
+  /// @param input  [N, 2 * dim], prepared by a Scaler, of the parameters' type. @return [N, outputs], differentiable.
   [[nodiscard]] virtual at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const = 0;
   /// In a fixed order.
   [[nodiscard]] std::vector<Parameter>& parameters() noexcept { return parameters_; }

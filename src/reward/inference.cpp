@@ -12,16 +12,16 @@ namespace imagerank::reward {
 
 std::vector<float> run_head(const Head& head, std::size_t dim, std::size_t outputs, std::size_t count,
                             const std::function<void(std::size_t, std::size_t, float*)>& fill) {
+  constexpr std::size_t kRowsAtOnce = 256;
   const at::NoGradGuard guard;
+  const at::ScalarType type = head.parameters().front().value.scalar_type();
   std::vector<float> result(count * outputs);
-  at::Tensor input =
-      at::zeros({static_cast<std::int64_t>(kInferenceRows), static_cast<std::int64_t>(2 * dim)}, at::kFloat);
-  auto* const rows = input.data_ptr<float>();
-  for (std::size_t begin = 0; begin < count; begin += kInferenceRows) {
-    const std::size_t end = std::min(count, begin + kInferenceRows);
-    fill(begin, end, rows);
-    std::fill(rows + (end - begin) * 2 * dim, rows + kInferenceRows * 2 * dim, 0.0F);
-    const at::Tensor output = head.forward(input, {}).contiguous();
+  for (std::size_t begin = 0; begin < count; begin += kRowsAtOnce) {
+    const std::size_t end = std::min(count, begin + kRowsAtOnce);
+    at::Tensor input =
+        at::empty({static_cast<std::int64_t>(end - begin), static_cast<std::int64_t>(2 * dim)}, at::kFloat);
+    fill(begin, end, input.data_ptr<float>());
+    const at::Tensor output = head.forward(input.to(type), {}).to(at::kFloat).contiguous();
     std::memcpy(result.data() + begin * outputs, output.data_ptr<float>(), (end - begin) * outputs * sizeof(float));
   }
   return result;

@@ -11,12 +11,8 @@
 
 namespace imagerank::reward {
 
-/// Rows that every forward pass of inference has, the last one padded with zeros: a row's result then never depends
-/// on how many others were asked for with it.
-inline constexpr std::size_t kInferenceRows = 64;
-
-/// A head's numbers for `count` rows. @param fill  writes prepared rows begin..end of the input to
-/// out [end - begin, 2 * dim]. @return [count, outputs].
+/// A head's numbers for `count` rows, in the type of its parameters. @param fill  writes prepared rows begin..end of
+/// the input to out [end - begin, 2 * dim]. @return [count, outputs].
 [[nodiscard]] std::vector<float> run_head(
     const Head& head, std::size_t dim, std::size_t outputs, std::size_t count,
     const std::function<void(std::size_t begin, std::size_t end, float* out)>& fill);

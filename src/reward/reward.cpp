@@ -17,6 +17,9 @@ namespace {
 
 constexpr int kFormat = 1;
 constexpr std::size_t kMaxRecordBytes = std::size_t{64} << 20;
+// float32 products round differently with a row's place in its batch and the number of threads. In float64 that stays
+// far below what the final float32 can show, so a row scores the same bits wherever it stands.
+constexpr at::ScalarType kScoringType = at::kDouble;
 constexpr const char* kMeanName = "scaler.mean";
 constexpr const char* kInverseName = "scaler.inverse_deviation";
 
@@ -70,8 +73,9 @@ void round_through_half(std::span<const float> from, std::span<float> to) {
 std::filesystem::path weights_path(const std::filesystem::path& folder) { return folder / "reward.safetensors"; }
 std::filesystem::path record_path(const std::filesystem::path& folder) { return folder / "reward.json"; }
 
-ParameterSource stored_parameters(const NamedValues& values, std::string where) {
-  return [&values, where = std::move(where)](const std::string& name, const std::vector<std::int64_t>& shape, double) {
+ParameterSource stored_parameters(const NamedValues& values, at::ScalarType type, std::string where) {
+  return [&values, type, where = std::move(where)](const std::string& name, const std::vector<std::int64_t>& shape,
+                                                   double) {
     std::size_t size = 1;
     for (const std::int64_t extent : shape) size *= static_cast<std::size_t>(extent);
     const auto found = values.find(name);
@@ -81,7 +85,7 @@ ParameterSource stored_parameters(const NamedValues& values, std::string where) 
     }
     at::Tensor value = at::empty(shape, at::kFloat);
     std::copy(found->second.begin(), found->second.end(), value.data_ptr<float>());
-    return value;
+    return value.to(type);
   };
 }
 
@@ -165,7 +169,7 @@ Reward Reward::load(const std::filesystem::path& folder) {
                              .outputs = output_count(state->loss, state->class_count),
                              .hidden = hidden,
                              .rank = rank},
-                            stored_parameters(values, weights_path(folder).string()));
+                            stored_parameters(values, kScoringType, weights_path(folder).string()));
     state->dim = static_cast<std::size_t>(dim);
     state->scaler = kind.scaling == InputScaling::kUnitLength
                         ? Scaler::unit_length(state->dim)

@@ -22,8 +22,8 @@ void save_reward(const std::filesystem::path& folder, const nlohmann::json& reco
 /// The record of a finished reward of this key whose weights are there too; nullopt otherwise.
 [[nodiscard]] std::optional<nlohmann::json> find_finished(const std::filesystem::path& folder, const std::string& key);
 
-/// A head's parameters from named values; `values` must outlive it. It throws kCorruptData naming `where` and the
-/// parameter that is missing or of another size, before it reserves memory.
-[[nodiscard]] ParameterSource stored_parameters(const NamedValues& values, std::string where);
+/// A head's parameters from named values, as float32 or float64; `values` must outlive it. It throws kCorruptData
+/// naming `where` and the parameter that is missing or of another size, before it reserves memory.
+[[nodiscard]] ParameterSource stored_parameters(const NamedValues& values, at::ScalarType type, std::string where);
 
 }  // namespace imagerank::reward

@@ -93,7 +93,7 @@ class Trainer {
     const NamedValues start = current_parameters();
     if (auto found = find_checkpoint(folder, key, start)) {
       state_ = std::move(*found);
-      head_ = make_head(shape_, stored_parameters(state_.parameters, checkpoint_path(folder).string()));
+      head_ = make_head(shape_, stored_parameters(state_.parameters, at::kFloat, checkpoint_path(folder).string()));
       return state_.epoch;
     }
     for (const auto& [name, values] : start) {

@@ -157,7 +157,7 @@ TEST_P(EveryHead, DropoutIsDrawnFromItsGeneratorOnly) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Heads, EveryHead, testing::Values("mlp", "cnn", "lstm", "linear", "interaction", "clip"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& instance) { return instance.param; });
 
 TEST(Heads, EveryKindHasANetworkAndIsTested) {
   for (const HeadKind& kind : head_kinds()) {

@@ -94,7 +94,7 @@ TEST_P(TrainedReward, AClassifiersScoreIsItsExpectedLabel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Heads, TrainedReward, testing::Values("mlp", "cnn", "lstm", "linear", "interaction", "clip"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& instance) { return instance.param; });
 
 class BadReward : public TrainedReward {
  protected:

@@ -115,7 +115,9 @@ TEST_P(EveryCombination, LearnsWhatCanBeLearnt) {
     for (const LabelledPoint& point : examples.points[1]) shares[static_cast<std::size_t>(point.label)] += 1.0 / 300.0;
     EXPECT_GT(validation["accuracy"].get<double>(), *std::max_element(shares.begin(), shares.end()) + 0.15);
   }
-  if (std::string(loss) == "mse") EXPECT_GT(validation["r2"].get<double>(), 0.2);
+  if (std::string(loss) == "mse") {
+    EXPECT_GT(validation["r2"].get<double>(), 0.2);
+  }
   // What was saved is what validation saw, and it scores the same loaded again.
   const Reward reward = Reward::load(folder / "reward");
   EXPECT_EQ(reward.head(), head);
@@ -135,13 +137,12 @@ TEST_P(EveryCombination, LearnsWhatCanBeLearnt) {
   EXPECT_NEAR(right / strict, validation["pair_accuracy_strict"].get<double>(), 1e-12);
 }
 
-INSTANTIATE_TEST_SUITE_P(Trainer, EveryCombination,
-                         testing::Values(Combination{"mlp", "mse", 3}, Combination{"mlp", "ce", 3},
-                                         Combination{"mlp", "bce", 2}, Combination{"mlp", "bt", 3},
-                                         Combination{"cnn", "ce", 3}, Combination{"lstm", "ce", 3},
-                                         Combination{"linear", "mse", 2}, Combination{"interaction", "bt", 3},
-                                         Combination{"clip", "bt", 3}),
-                         [](const auto& info) { return std::string(info.param.head) + "_" + info.param.loss; });
+INSTANTIATE_TEST_SUITE_P(
+    Trainer, EveryCombination,
+    testing::Values(Combination{"mlp", "mse", 3}, Combination{"mlp", "ce", 3}, Combination{"mlp", "bce", 2},
+                    Combination{"mlp", "bt", 3}, Combination{"cnn", "ce", 3}, Combination{"lstm", "ce", 3},
+                    Combination{"linear", "mse", 2}, Combination{"interaction", "bt", 3}, Combination{"clip", "bt", 3}),
+    [](const auto& instance) { return std::string(instance.param.head) + "_" + instance.param.loss; });
 
 TEST(Trainer, TheInteractionIsSeenWhereASumCannotBe) {
   const test::TemporaryFolder folder;
@@ -266,7 +267,9 @@ TEST(Trainer, AHeadThatPredictsOneClassIsNamed) {
   for (auto& split : examples.points) {
     for (LabelledPoint& point : split) point.label = random.chance(0.03) ? 1 : 0;  // unrelated, nearly of one class
   }
-  const auto record = train_reward(examples, small("linear", "ce"), kOrigin, folder / "r", one_thread()).record;
+  TrainOptions options = small("linear", "ce");
+  options.learning_rate = 0.03;
+  const auto record = train_reward(examples, options, kOrigin, folder / "r", one_thread()).record;
   ASSERT_EQ(record["warnings"].size(), 1U);
   EXPECT_NE(record["warnings"][0].get<std::string>().find("predicts one class (0)"), std::string::npos);
 }
