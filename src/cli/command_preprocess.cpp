@@ -14,6 +14,7 @@
 #include <span>
 #include <thread>
 
+#include "clip/encoder.h"
 #include "core/atomic_file.h"
 #include "core/item_failure.h"
 #include "core/npy.h"
@@ -87,7 +88,7 @@ std::vector<std::optional<ItemFailure>> preprocess_batch(std::span<const std::fi
 }  // namespace
 
 int run_preprocess(const PreprocessOptions& options, Terminal& terminal) {
-  const images::PreprocessOptions settings = images::load_preprocess_options(options.model);
+  const images::PreprocessOptions settings = images::load_preprocess_options(clip::resolve_model(options.model));
   const RunContext context = terminal.context();
   const std::size_t count = options.images.size();
   const auto size = static_cast<std::size_t>(settings.crop_size);
@@ -133,7 +134,8 @@ int run_preprocess(const PreprocessOptions& options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_preprocess(CLI::App& command) {
   const auto options = std::make_shared<PreprocessOptions>();
-  command.add_option("--model", options->model, "A folder with preprocessor_config.json")->required();
+  command.add_option("--model", options->model, "builtin/sample, or a folder with preprocessor_config.json")
+      ->required();
   command.add_option("images", options->images, "JPEG, PNG, WebP or GIF files")->required();
   command.add_option("--out", options->out, "The .npy file to write: float32 [N, 3, S, S]")->required();
   command.add_flag("--strict", options->strict, "Fail, and write nothing, if any image fails");

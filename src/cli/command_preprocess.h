@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "cli/terminal.h"
@@ -13,7 +14,7 @@ class App;
 namespace imagerank::cli {
 
 struct PreprocessOptions {
-  std::filesystem::path model;
+  std::string model;  ///< as in clip::resolve_model
   std::vector<std::filesystem::path> images;
   std::filesystem::path out;
   bool strict = false;

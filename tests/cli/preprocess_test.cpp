@@ -24,7 +24,7 @@ class PreprocessCommand : public testing::Test {
  protected:
   void SetUp() override {
     test::write_text(folder_ / "preprocessor_config.json", R"({"size": 8, "crop_size": 8, "resample": 3})");
-    options_.model = folder_.path();
+    options_.model = folder_.path().string();
     options_.out = folder_ / "x.npy";
   }
   void add(const std::string& name) { options_.images.push_back(test::testdata("images/" + name)); }
@@ -114,7 +114,7 @@ TEST_F(PreprocessCommand, AModelWithoutAUsableConfigIsAnError) {
   add("rgb_8.png");
   test::write_text(folder_ / "preprocessor_config.json", R"({"resample": 2})");
   EXPECT_THROW(run(), Error);
-  options_.model = folder_ / "none";
+  options_.model = (folder_ / "none").string();
   EXPECT_THROW(run(), Error);
   EXPECT_FALSE(std::filesystem::exists(options_.out));
 }
