@@ -1,0 +1,269 @@
+#include "clip/encoder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+#include "clip/models.h"
+#include "core/npy.h"
+#include "imagerank/error.h"
+#include "support/test_support.h"
+
+namespace imagerank::clip {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+double relative_error(std::span<const float> found, std::span<const float> expected) {
+  double difference = 0.0, size = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(expected[i]), 2);
+    size += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return found.size() == expected.size() ? std::sqrt(difference / size) : 1.0;
+}
+
+/// A random model of 600 tokens and 16 context tokens, with a tokenizer learned on a few lines.
+class EncoderOfRandomWeights : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_.emplace();
+    const std::vector<std::string> texts = {"a red circle on the left", "two blue squares",
+                                            "a small green star above a red circle", "the large yellow square",
+                                            "a star, a circle and a square"};
+    train_tokenizer(texts, 560, *folder_ / "tokenizer");
+    ModelConfig config = named_model_config("tiny");
+    config.context_length = 16;
+    write_random_model(config, *folder_ / "My Model_1", 3, *folder_ / "tokenizer");
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+  static std::string model() { return (*folder_ / "My Model_1").string(); }
+  static Encoder load(EncoderOptions options = {}) {
+    options.allow_untrained = true;
+    return Encoder::load(model(), options);
+  }
+  static std::vector<float> pixels(std::size_t count) {
+    std::vector<float> values(count * 3 * 64 * 64);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = std::sin(static_cast<float>(i) * 0.37F) + static_cast<float>(i / 12288) * 0.2F;
+    return values;
+  }
+
+  static std::optional<test::TemporaryFolder> folder_;
+};
+std::optional<test::TemporaryFolder> EncoderOfRandomWeights::folder_;
+
+TEST_F(EncoderOfRandomWeights, NameIsSlugPrecisionAndHash) {
+  const Encoder encoder = load();
+  EXPECT_THAT(encoder.name(), ::testing::MatchesRegex("my-model-1-fp32-[0-9a-f]{8}"));
+  EXPECT_TRUE(encoder.untrained());
+  EXPECT_EQ(encoder.dim(), 48U);
+  EXPECT_EQ(encoder.image_size(), 64U);
+  EXPECT_EQ(encoder.context_length(), 16U);
+  EXPECT_EQ(encoder.preprocessing().crop_size, 64);
+  EncoderOptions bf16;
+  bf16.precision = Precision::kBf16;
+  EXPECT_THAT(load(bf16).name(), StartsWith("my-model-1-bf16-"));
+  EncoderOptions without;
+  without.need_tokenizer = false;
+  EXPECT_EQ(load(without).name(), encoder.name());
+  EncoderOptions cleaned;
+  cleaned.text_cleaning = TextCleaning::kOpenAi;
+  EXPECT_NE(load(cleaned).name(), encoder.name());
+}
+
+TEST_F(EncoderOfRandomWeights, TheHashFollowsEveryFile) {
+  const std::string name = load().name();
+  for (const char* file : {"config.json", "preprocessor_config.json", "tokenizer.json"}) {
+    const test::TemporaryFolder copy;
+    std::filesystem::copy(model(), copy / "My Model_1", std::filesystem::copy_options::recursive);
+    EncoderOptions options;
+    options.allow_untrained = true;
+    ASSERT_EQ(Encoder::load(copy / "My Model_1", options).name(), name);
+    std::FILE* const stream = std::fopen((copy / "My Model_1" / file).c_str(), "ab");
+    ASSERT_NE(stream, nullptr);
+    std::fputc('\n', stream);
+    std::fclose(stream);
+    EXPECT_NE(Encoder::load(copy / "My Model_1", options).name(), name) << file;
+  }
+}
+
+TEST_F(EncoderOfRandomWeights, OneImageIsLikeTheSameInABatch) {
+  const Encoder encoder = load();
+  const std::vector<float> input = pixels(4);
+  const std::vector<float> batch = encoder.embed_pixels(input, 4);
+  ASSERT_EQ(batch.size(), 4U * 48U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::vector<float> alone = encoder.embed_pixels(std::span(input).subspan(i * 12288, 12288), 1);
+    EXPECT_LT(relative_error(alone, std::span(batch).subspan(i * 48, 48)), 1e-5) << i;
+  }
+  EXPECT_GT(relative_error(std::span(batch).first(48), std::span(batch).subspan(48, 48)), 1e-3) << "different images";
+  EXPECT_TRUE(encoder.embed_pixels({}, 0).empty());
+  EXPECT_THROW(static_cast<void>(encoder.embed_pixels(input, 3)), Error);
+}
+
+TEST_F(EncoderOfRandomWeights, TextsShareWorkButNotResults) {
+  const Encoder encoder = load();
+  const std::vector<std::string> texts = {
+      "a red circle", "", "two blue squares", "a red circle",
+      "a star above a circle above a square above a star above a circle above a red square"};
+  const TextEmbeddings all = encoder.embed_texts(texts);
+  ASSERT_EQ(all.values.size(), texts.size() * 48);
+  EXPECT_EQ(all.truncated, (std::vector<bool>{false, false, false, false, true}));
+  const auto row = [&](std::size_t i) { return std::span(all.values).subspan(i * 48, 48); };
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const TextEmbeddings alone = encoder.embed_texts(std::span(texts).subspan(i, 1));
+    EXPECT_LT(relative_error(alone.values, row(i)), 1e-5) << texts[i];
+    EXPECT_EQ(alone.truncated[0], all.truncated[i]);
+  }
+  EXPECT_TRUE(std::ranges::equal(row(0), row(3))) << "each unique text is run once";
+  EXPECT_GT(relative_error(row(0), row(2)), 1e-3);
+}
+
+TEST_F(EncoderOfRandomWeights, TextsEqualTheirTokensTruncatedAndPadded) {
+  const Encoder encoder = load();
+  const Tokenizer tokenizer = Tokenizer::load(model());
+  for (const std::string text :
+       {"a red circle", "a star above a circle above a square above a star above a circle above a red square"}) {
+    const std::vector<std::int32_t> ids = tokenizer.tokenize(text);
+    std::vector<std::int64_t> tokens(ids.begin(), ids.end());
+    if (tokens.size() > 16) tokens[15] = tokenizer.end_of_text();
+    tokens.resize(16, 0);
+    EXPECT_LT(relative_error(encoder.embed_tokens(tokens, 1), encoder.embed_texts(std::vector{text}).values), 1e-5)
+        << text;
+  }
+}
+
+TEST_F(EncoderOfRandomWeights, BadTokensAreRefused) {
+  const Encoder encoder = load();
+  const std::int64_t end = Tokenizer::load(model()).end_of_text();
+  const auto message = [&](const std::vector<std::int64_t>& tokens, std::size_t count) -> std::string {
+    try {
+      static_cast<void>(encoder.embed_tokens(tokens, count));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message({1, 2, end}, 1), "no error");
+  EXPECT_THAT(message({1, 2, end, 1, 2, 3}, 2), HasSubstr("row 1: expected an end of text"));
+  EXPECT_THAT(message({1, 100000, end}, 1), HasSubstr("found 100000"));
+  EXPECT_THAT(message({1, -1, end}, 1), HasSubstr("found -1"));
+  EXPECT_THAT(message({1, 2, end}, 2), HasSubstr("expected 2 rows"));
+  EXPECT_THAT(message(std::vector<std::int64_t>(17, end), 1), HasSubstr("at most 16"));
+}
+
+TEST_F(EncoderOfRandomWeights, Refusals) {
+  const auto code = [](const EncoderOptions& options, const std::string& name) -> std::optional<ErrorCode> {
+    try {
+      static_cast<void>(Encoder::load(name, options));
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return std::nullopt;
+  };
+  EncoderOptions options;
+  EXPECT_EQ(code(options, model()), ErrorCode::kRefused);
+  options.allow_untrained = true;
+  EXPECT_EQ(code(options, model()), std::nullopt);
+  EXPECT_EQ(code(options, "no/such/model"), ErrorCode::kNotFound);
+  options.precision = Precision::kInt8;
+  EXPECT_EQ(code(options, model()), ErrorCode::kUnavailable);
+  options.precision = Precision::kFp32;
+  options.tokenizer_dir = *folder_ / "nowhere";
+  EXPECT_EQ(code(options, model()), ErrorCode::kNotFound);
+}
+
+TEST_F(EncoderOfRandomWeights, ATokenizerOfAnotherModelIsRefused) {
+  const test::TemporaryFolder other;
+  train_tokenizer(std::vector<std::string>{"a red circle"}, 530, other.path());
+  EncoderOptions options;
+  options.tokenizer_dir = other.path();
+  EXPECT_THROW(static_cast<void>(load(options)), Error) << "its end of text is another id";
+}
+
+TEST_F(EncoderOfRandomWeights, PreprocessingOfAnotherSizeIsRefused) {
+  const test::TemporaryFolder copy;
+  std::filesystem::copy(model(), copy / "m", std::filesystem::copy_options::recursive);
+  images::PreprocessOptions preprocessing;
+  save_preprocess_options(preprocessing, copy / "m");
+  EncoderOptions options;
+  options.allow_untrained = true;
+  try {
+    static_cast<void>(Encoder::load(copy / "m", options));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("crop_size: expected 64"));
+  }
+}
+
+TEST_F(EncoderOfRandomWeights, TheSameSeedGivesTheSameModel) {
+  const test::TemporaryFolder other;
+  ModelConfig config = named_model_config("tiny");
+  config.context_length = 16;
+  write_random_model(config, other / "My Model_1", 3, *folder_ / "tokenizer");
+  EncoderOptions options;
+  options.allow_untrained = true;
+  EXPECT_EQ(Encoder::load(other / "My Model_1", options).name(), load().name());
+  write_random_model(config, other / "b" / "My Model_1", 4, *folder_ / "tokenizer");
+  EXPECT_NE(Encoder::load(other / "b" / "My Model_1", options).name(), load().name());
+  EXPECT_THROW(write_random_model(config, other / "My Model_1", 3, std::nullopt), Error) << "never over a model";
+}
+
+TEST(Encoder, ReferenceModelsTextsAndPixels) {
+  IMAGERANK_SHARED_DATA(fixture, "fixtures/clip_tiny_quickgelu");
+  EncoderOptions options;
+  options.need_tokenizer = false;
+  const Encoder encoder = Encoder::load(fixture, options);
+  const NpyFile pixels(fixture / "pixels.npy"), tokens(fixture / "tokens.npy");
+  const std::size_t count = pixels.shape()[0];
+  EXPECT_LT(
+      relative_error(encoder.embed_pixels(pixels.to_float(), count), NpyFile(fixture / "image_embeds.npy").to_float()),
+      1e-5);
+  EXPECT_LT(
+      relative_error(encoder.embed_tokens(tokens.to_int64(), count), NpyFile(fixture / "text_embeds.npy").to_float()),
+      1e-5);
+  EXPECT_FALSE(encoder.untrained());
+  EXPECT_THROW(static_cast<void>(encoder.embed_texts(std::vector<std::string>{"a"})), Error)
+      << "loaded without tokenizer";
+}
+
+TEST(Models, BuiltinSampleFollowsTheEnvironment) {
+  const test::TemporaryFolder assets;
+  write_random_model(named_model_config("tiny"), assets / "sample", 0, std::nullopt);
+  ::setenv("IMAGERANK_ASSETS", assets.path().c_str(), 1);
+  EXPECT_EQ(resolve_model("builtin/sample"), assets / "sample");
+  const std::vector<ModelInfo> models = list_builtin_models();
+  ASSERT_EQ(models.size(), 1U);
+  EXPECT_EQ(models[0].name, "builtin/sample");
+  EXPECT_EQ(models[0].layout, "hugging_face");
+  EXPECT_TRUE(models[0].config.untrained);
+  ::setenv("IMAGERANK_ASSETS", (assets / "nothing").c_str(), 1);
+  EXPECT_TRUE(list_builtin_models().empty());
+  try {
+    static_cast<void>(resolve_model("builtin/sample"));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_THAT(error.what(), HasSubstr("nothing/sample"));
+  }
+  ::unsetenv("IMAGERANK_ASSETS");
+}
+
+TEST(Models, ReferenceBlasIsToldFromTheOthers) {
+  EXPECT_EQ(slow_blas_warning("/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3"), std::nullopt);
+  EXPECT_EQ(slow_blas_warning("/usr/lib/x86_64-linux-gnu/libopenblas.so.0"), std::nullopt);
+  EXPECT_EQ(slow_blas_warning("/opt/libtorch/lib/libtorch_cpu.so"), std::nullopt) << "a BLAS of its own inside";
+  const auto warning = slow_blas_warning("/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0");
+  ASSERT_TRUE(warning.has_value());
+  EXPECT_THAT(*warning, HasSubstr("libopenblas0"));
+  EXPECT_EQ(slow_blas_warning(), std::nullopt) << "this machine's";
+}
+
+}  // namespace
+}  // namespace imagerank::clip
