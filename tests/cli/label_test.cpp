@@ -2,45 +2,25 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/commands.h"
-#include "core/atomic_file.h"
+#include "cli/small_world.h"
 #include "support/test_support.h"
 
 namespace imagerank::cli {
 namespace {
 
-struct Outcome {
-  int code = 0;
-  std::string out;
-  std::string err;
-  [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::vector<const char*> argv = {"imagerank"};
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  std::ostringstream out;
-  std::ostringstream err;
-  Outcome outcome;
-  outcome.code = run_command_line(static_cast<int>(argv.size()), argv.data(), out, err, {});
-  outcome.out = out.str();
-  outcome.err = err.str();
-  return outcome;
-}
-
 TEST(LabelCommand, RealRankingsGiveTheSeedsCounts) {
   IMAGERANK_SHARED_DATA(rankings, "real/pickapic_v0/rankings.parquet");
   const test::TemporaryFolder folder;
   const std::string data = folder / "w";
-  ASSERT_EQ(run({"import", "pickapic-v0", rankings, "--data", data}).code, 0);
-  const auto again = run({"import", "pickapic-v0", rankings, "--data", data, "--json"}).json();
+  ASSERT_EQ(run_line({"import", "pickapic-v0", rankings, "--data", data}).code, 0);
+  const auto again = run_line({"import", "pickapic-v0", rankings, "--data", data, "--json"}).json();
   EXPECT_EQ(again["rankings"], 25355);
   EXPECT_EQ(again["added"]["rankings"], 0);
   EXPECT_TRUE(again["skipped"].empty());
 
-  const auto three = run({"label", "--data", data, "--seed", "1", "--json"}).json();
+  const auto three = run_line({"label", "--data", data, "--seed", "1", "--json"}).json();
   EXPECT_EQ(three["rows"], 101420);
   EXPECT_EQ(three["distinct"], 82873);
   EXPECT_EQ(three["kept"], 76493);
@@ -50,18 +30,20 @@ TEST(LabelCommand, RealRankingsGiveTheSeedsCounts) {
   EXPECT_NEAR(three["leak"]["prompt_overlap"].get<double>(), 0.998, 0.003);
   EXPECT_NEAR(three["winners_that_lost"].get<double>() / three["winners"].get<double>(), 0.463, 0.001);
 
-  const auto dropped = run({"label", "--data", data, "--labels", "drop-ties", "--split", "prompt", "--json"}).json();
+  const auto dropped =
+      run_line({"label", "--data", data, "--labels", "drop-ties", "--split", "prompt", "--json"}).json();
   EXPECT_EQ(dropped["labels"], nlohmann::json({{"0", 37352}, {"1", 11346}}));
   EXPECT_EQ(dropped["leak"]["prompt_overlap"], 0.0);
-  const auto merged = run({"label", "--data", data, "--labels", "merge-ties", "--split", "prompt", "--json"}).json();
+  const auto merged =
+      run_line({"label", "--data", data, "--labels", "merge-ties", "--split", "prompt", "--json"}).json();
   EXPECT_EQ(merged["labels"], nlohmann::json({{"0", 65147}, {"1", 11346}}));
 }
 
 TEST(LabelCommand, PrintsATableForPeople) {
   IMAGERANK_SHARED_DATA(rankings, "real/avt/rankings.parquet");
   const test::TemporaryFolder folder;
-  ASSERT_EQ(run({"import", "pickapic-v0", rankings, "--data", folder / "w"}).code, 0);
-  const Outcome outcome = run({"label", "--data", folder / "w", "--split", "prompt"});
+  ASSERT_EQ(run_line({"import", "pickapic-v0", rankings, "--data", folder / "w"}).code, 0);
+  const LineRun outcome = run_line({"label", "--data", folder / "w", "--split", "prompt"});
   EXPECT_EQ(outcome.code, 0);
   for (const char* part : {"labels", "conflicts", "pairs", "leak"})
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
@@ -77,7 +59,7 @@ TEST(CommandLine, UsageErrorsAreOneLineAndExitTwo) {
        {"label", "--data", folder.path().string(), "--threads", "0"},
        {"import", "pickapic-v9", "x.parquet", "--data", folder.path().string()}}};
   for (const auto& line : lines) {
-    const Outcome outcome = run(line);
+    const LineRun outcome = run_line(line);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
     EXPECT_TRUE(outcome.out.empty());
@@ -86,16 +68,16 @@ TEST(CommandLine, UsageErrorsAreOneLineAndExitTwo) {
 
 TEST(CommandLine, EmptyWorkspaceNamesTheNextStep) {
   const test::TemporaryFolder folder;
-  const Outcome outcome = run({"label", "--data", folder.path().string()});
+  const LineRun outcome = run_line({"label", "--data", folder.path().string()});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.err.find("imagerank import"), std::string::npos) << outcome.err;
 }
 
 TEST(CommandLine, EveryCommandHasHelpWithAnExample) {
-  EXPECT_EQ(run({"--help"}).code, 0);
-  EXPECT_NE(run({"--version"}).out.find("imagerank 0."), std::string::npos);
+  EXPECT_EQ(run_line({"--help"}).code, 0);
+  EXPECT_NE(run_line({"--version"}).out.find("imagerank 0."), std::string::npos);
   for (const Command& command : commands()) {
-    const Outcome outcome = run({command.name, "--help"});
+    const LineRun outcome = run_line({command.name, "--help"});
     EXPECT_EQ(outcome.code, 0) << command.name;
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command.name;
     EXPECT_NE(outcome.out.find("--json"), std::string::npos) << command.name;
