@@ -48,6 +48,13 @@ std::optional<std::string_view> header_value(std::string_view header, std::strin
   return header.substr(begin, end - begin);
 }
 
+/// Text of a file for a message: one line, whatever the file holds.
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char character : text.substr(0, 16)) shown += character >= ' ' && character <= '~' ? character : '?';
+  return shown;
+}
+
 std::vector<std::size_t> parse_shape(std::string_view text, const std::filesystem::path& path) {
   std::vector<std::size_t> shape;
   const char* at = text.data();
@@ -60,7 +67,7 @@ std::vector<std::size_t> parse_shape(std::string_view text, const std::filesyste
     std::size_t value = 0;
     const auto [next, error] = std::from_chars(at, end, value);
     if (error != std::errc())
-      fail(ErrorCode::kCorruptData, "{}: npy header: expected a shape, found '({})'", path.string(), text);
+      fail(ErrorCode::kCorruptData, "{}: npy header: expected a shape such as (2, 3), found other text", path.string());
     shape.push_back(value);
     at = next;
   }
@@ -121,7 +128,8 @@ NpyFile::NpyFile(const std::filesystem::path& path) : file_(path), path_(path) {
     if (entry.name == *descr) found = &entry;
   }
   if (found == nullptr) {
-    fail(ErrorCode::kCorruptData, "{}: expected dtype <f2, <f4, <f8, <i4 or <i8, found {}", path.string(), *descr);
+    fail(ErrorCode::kCorruptData, "{}: expected dtype <f2, <f4, <f8, <i4 or <i8, found {}", path.string(),
+         printable(*descr));
   }
   type_ = found->type;
   shape_ = parse_shape(*shape, path);
