@@ -31,35 +31,47 @@ std::vector<float> gaussian(double sigma) {
   return kernel;
 }
 
-/// One direction of a separable blur over `lines` lines of `length` pixels; edges repeat.
-/// @param step, line_step  floats from pixel to pixel and from line to line.
-void blur_lines(const std::vector<float>& in, std::vector<float>& out, int lines, int length, std::size_t step,
-                std::size_t line_step, const std::vector<float>& kernel) {
-  const int radius = static_cast<int>(kernel.size()) - 1;
-  for (int line = 0; line < lines; ++line) {
-    const std::size_t start = static_cast<std::size_t>(line) * line_step;
-    for (int x = 0; x < length; ++x) {
-      for (std::size_t channel = 0; channel < 3; ++channel) {
-        const auto at = [&](int i) { return in[start + static_cast<std::size_t>(i) * step + channel]; };
-        float sum = kernel[0] * at(x);
-        for (int k = 1; k <= radius; ++k) {
-          sum += kernel[static_cast<std::size_t>(k)] * (at(std::max(0, x - k)) + at(std::min(length - 1, x + k)));
-        }
-        out[start + static_cast<std::size_t>(x) * step + channel] = sum;
-      }
-    }
+/// out[i] = sum over k of kernel[|k|] * line[i + k * step], for `line` with room for the kernel on both sides.
+void convolve(const float* line, float* out, std::size_t count, std::size_t step, const std::vector<float>& kernel) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = kernel[0] * line[i];
+  for (std::size_t k = 1; k < kernel.size(); ++k) {
+    const float weight = kernel[k];
+    const float* const before = line - k * step;
+    const float* const after = line + k * step;
+    for (std::size_t i = 0; i < count; ++i) out[i] += weight * (before[i] + after[i]);
   }
 }
 
+/// Separable: every row, then all columns at once as one long line of rows. Edges repeat.
 void blur(images::Image& image, double strength) {
   const double sigma = (0.8 + 3.2 * strength) * image.width / 128.0;
   const std::vector<float> kernel = gaussian(sigma);
-  std::vector<float> first(image.pixels.begin(), image.pixels.end());
-  std::vector<float> second(first.size());
+  const std::size_t radius = kernel.size() - 1;
   const std::size_t row = static_cast<std::size_t>(image.width) * 3;
-  blur_lines(first, second, image.height, image.width, 3, row, kernel);
-  blur_lines(second, first, image.width, image.height, row, 3, kernel);
-  std::ranges::transform(first, image.pixels.begin(), to_byte);
+  const auto height = static_cast<std::size_t>(image.height);
+  std::vector<float> padded_row(row + 6 * radius);
+  std::vector<float> padded_rows(row * (height + 2 * radius));
+  for (std::size_t y = 0; y < height; ++y) {
+    const std::uint8_t* const pixels = &image.pixels[y * row];
+    std::copy_n(pixels, row, &padded_row[3 * radius]);
+    for (std::size_t x = 0; x < radius; ++x) {
+      std::copy_n(pixels, 3, &padded_row[3 * x]);
+      std::copy_n(pixels + row - 3, 3, &padded_row[3 * radius + row + 3 * x]);
+    }
+    convolve(&padded_row[3 * radius], &padded_rows[(radius + y) * row], row, 3, kernel);
+  }
+  const auto first = padded_rows.begin() + static_cast<std::ptrdiff_t>(radius * row);
+  const auto length = static_cast<std::ptrdiff_t>(row);
+  const auto last = first + static_cast<std::ptrdiff_t>((height - 1) * row);
+  for (std::ptrdiff_t y = 1; y <= static_cast<std::ptrdiff_t>(radius); ++y) {
+    std::copy_n(first, length, first - y * length);
+    std::copy_n(last, length, last + y * length);
+  }
+  std::vector<float> blurred(row * height);
+  for (std::size_t y = 0; y < height; ++y) {
+    convolve(&padded_rows[(radius + y) * row], &blurred[y * row], row, row, kernel);
+  }
+  std::ranges::transform(blurred, image.pixels.begin(), to_byte);
 }
 
 /// The sum of four 16-bit uniforms is near enough to a normal number, and one call gives it.

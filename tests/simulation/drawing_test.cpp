@@ -152,6 +152,21 @@ TEST(Degrade, BlurKeepsAFlatPictureAndTheMean) {
   EXPECT_EQ(flat.pixels, std::vector<std::uint8_t>(3600, 77));
 }
 
+TEST(Degrade, BlurSpreadsAPointEvenlyAndEdgesRepeat) {
+  images::Image point{31, 31, std::vector<std::uint8_t>(31 * 31 * 3, 0)};
+  const auto at = [&](std::size_t x, std::size_t y) -> std::uint8_t& { return point.pixels[(y * 31 + x) * 3 + 1]; };
+  for (std::size_t y = 0; y < 31; ++y) at(0, y) = 255;  // a green line along the left edge
+  Random random(5);
+  degrade(point, {1.0, 0.0, 0.0}, random);  // sigma 4 * 31 / 128 = 0.97
+  for (std::size_t y = 0; y < 31; ++y) EXPECT_EQ(at(0, y), at(0, 15)) << y;
+  // Beyond the edge the line goes on, so the edge keeps the middle weight and all of one side: 0.5 + 0.41 / 2.
+  EXPECT_NEAR(at(0, 15), 255 * 0.706, 3.0);
+  EXPECT_NEAR(at(1, 15), 255 * 0.295, 3.0);
+  EXPECT_GT(at(1, 15), at(2, 15));
+  EXPECT_EQ(at(10, 15), 0);
+  EXPECT_EQ(point.pixels[0], 0) << "red stays out of it";
+}
+
 TEST(RandomQuality, IsCleanAsOftenAsAsked) {
   Random random(6);
   int clean = 0;
