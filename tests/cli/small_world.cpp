@@ -62,7 +62,8 @@ void open_whole(const std::filesystem::path& path) {
   } else if (extension == ".safetensors") {
     const SafetensorsFile file(path);
   } else if (extension == ".json") {
-    static_cast<void>(nlohmann::json::parse(load_file(path)));
+    const auto parsed = nlohmann::json::parse(load_file(path));
+    if (parsed.is_discarded()) throw std::runtime_error("not JSON");
   } else if (extension == ".png" || extension == ".jpg") {
     static_cast<void>(images::load_image(path));
   } else if (load_file(path).empty()) {
@@ -124,10 +125,13 @@ void make_tiny_model(const std::filesystem::path& folder) {
   const test::TemporaryFolder tokenizer;
   nlohmann::ordered_json vocabulary;
   for (const char* end : {"", "</w>"}) {
-    for (const std::string& symbol : clip::byte_alphabet()) vocabulary[symbol + end] = vocabulary.size();
+    for (const std::string& symbol : clip::byte_alphabet()) {
+      const std::size_t id = vocabulary.size();
+      vocabulary[symbol + end] = id;
+    }
   }
-  vocabulary["<|startoftext|>"] = vocabulary.size();
-  vocabulary["<|endoftext|>"] = vocabulary.size();
+  vocabulary["<|startoftext|>"] = 512;
+  vocabulary["<|endoftext|>"] = 513;
   test::write_text(tokenizer / "vocab.json", vocabulary.dump());
   test::write_text(tokenizer / "merges.txt", "#version: 0.2\n");
   clip::write_random_model(clip::named_model_config("tiny"), folder, 1, tokenizer.path());

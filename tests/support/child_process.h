@@ -11,10 +11,10 @@
 namespace imagerank::test {
 
 struct ChildOptions {
-  std::optional<std::chrono::milliseconds> kill_after;  ///< kill -9, counted from the start
-  std::function<bool()> interrupt_when;                 ///< the same with SIGINT, as Ctrl-C sends it
-  std::optional<std::uint64_t> max_file_bytes;          ///< RLIMIT_FSIZE: writing beyond fails, as on a full disk
-  std::string standard_output;                          ///< a file to write to, such as "/dev/full"; "" captures
+  std::function<bool()> kill_when;              ///< kill -9 once this is true; asked every millisecond
+  std::function<bool()> interrupt_when;         ///< the same with SIGINT, as Ctrl-C sends it
+  std::optional<std::uint64_t> max_file_bytes;  ///< RLIMIT_FSIZE: writing beyond fails, as on a full disk
+  std::string standard_output;                  ///< a file to write to, such as "/dev/full"; "" captures
 };
 
 struct ChildResult {
