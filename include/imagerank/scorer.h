@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "imagerank/error.h"
+
+namespace imagerank {
+
+struct ScorerOptions {
+  std::string model;       ///< where the encoder is, if not where the reward recorded it: a name or a folder
+  std::string tokenizer;   ///< folder of the encoder's tokenizer, likewise
+  int threads = 0;         ///< 0: all cores
+  std::size_t batch = 32;  ///< images a call of the vision tower, 1..4096
+};
+
+/// An image file and the prompt that it is judged for.
+struct ImagePrompt {
+  std::filesystem::path image;
+  std::string prompt;  ///< UTF-8
+};
+
+/// What became of one image: a score, or why there is none.
+struct ScoredImage {
+  float score = 0.0F;  ///< higher is better; NaN if the image could not be scored
+  std::string reason;  ///< "" for a score; else short and countable: "missing", "corrupt", "too_large", "io"
+  std::string detail;  ///< one line for a person
+  [[nodiscard]] bool ok() const noexcept { return reason.empty(); }
+};
+
+/// A trained reward joined with the CLIP encoder that it was trained on: image files and prompts in, scores out.
+/// A score is the head's number: the regression's value, a classifier's expected label, or a pair loss's utility.
+/// Only scores of one reward compare. Vectors are rounded through float16 before the head, as cached ones are.
+/// Movable. Not thread-safe: one Scorer a thread, or a lock around it.
+class Scorer {
+ public:
+  /// @param reward  a folder with reward.json and reward.safetensors, as `imagerank train` writes it.
+  /// @throws Error kNotFound (reward or model missing), kCorruptData, kInvalidArgument (an option out of range),
+  ///   kRefused if the model found is not the one that the reward was trained on, naming both.
+  static Scorer load(const std::filesystem::path& reward, const ScorerOptions& options = {});
+  Scorer(Scorer&&) noexcept;
+  Scorer& operator=(Scorer&&) noexcept;
+  ~Scorer();
+
+  /// One result per image, in order. A broken image is a result with a reason, never an exception.
+  [[nodiscard]] std::vector<ScoredImage> score(const std::string& prompt,
+                                               std::span<const std::filesystem::path> images) const;
+  /// Each image a whole JPEG, PNG, WebP or GIF file in memory.
+  [[nodiscard]] std::vector<ScoredImage> score(const std::string& prompt,
+                                               std::span<const std::span<const std::byte>> images) const;
+  /// Pairs of their own; equal prompts are encoded once.
+  [[nodiscard]] std::vector<ScoredImage> score(std::span<const ImagePrompt> items) const;
+  /// @param images, texts  float32 [count, dim()], row-major, as the encoder gives them, not normalised.
+  /// @return [count]. @throws Error kInvalidArgument if the sizes disagree.
+  [[nodiscard]] std::vector<float> score_embeddings(std::span<const float> images, std::span<const float> texts,
+                                                    std::size_t count) const;
+
+  [[nodiscard]] std::size_t dim() const noexcept;
+  [[nodiscard]] const std::string& head() const noexcept;     ///< "mlp"
+  [[nodiscard]] const std::string& loss() const noexcept;     ///< "mse"
+  [[nodiscard]] const std::string& encoder() const noexcept;  ///< "sample-fp32-1a2b3c4d"
+  /// True if the encoder was never trained: its scores say nothing about images.
+  [[nodiscard]] bool untrained() const noexcept;
+
+ private:
+  struct State;
+  explicit Scorer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace imagerank

@@ -1,0 +1,172 @@
+#include "cli/command_train.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <system_error>
+#include <vector>
+
+#include "cli/dataset.h"
+#include "cli/encoder_options.h"
+#include "clip/encoder.h"
+#include "core/fail.h"
+#include "reward/head_kinds.h"
+#include "workspace/workspace.h"
+
+namespace imagerank::cli {
+namespace {
+
+/// What a reward's record says of its encoder.
+struct Origin {
+  std::string encoder;
+  nlohmann::json record;
+};
+
+/// The folders under embeddings/, by name.
+std::vector<std::string> encoders_of(const workspace::Workspace& workspace) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", ignored)) {
+    if (entry.is_directory(ignored)) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// The encoder whose vectors are the only ones there. Where it is, nobody said: `rank` then needs --model.
+Origin only_encoder(const workspace::Workspace& workspace) {
+  const std::vector<std::string> names = encoders_of(workspace);
+  if (names.empty()) {
+    fail(ErrorCode::kNotFound, "{}: no vectors; run `imagerank encode --data {} --model ...` first",
+         workspace.root().string(), workspace.root().string());
+  }
+  if (names.size() > 1) {
+    fail(ErrorCode::kInvalidArgument, "--model: {} holds vectors of several encoders, say which model: {}",
+         workspace.root().string(), fmt::format("{}", fmt::join(names, ", ")));
+  }
+  const bool bf16 = names.front().find("-bf16-") != std::string::npos;
+  return {names.front(),
+          {{"encoder", names.front()}, {"model", ""}, {"precision", bf16 ? "bf16" : "fp32"}, {"tokenizer", ""}}};
+}
+
+Origin named_encoder(const TrainCommandOptions& options) {
+  clip::EncoderOptions encoder_options;
+  encoder_options.precision = precision_of(options.precision);
+  encoder_options.tokenizer_dir = options.tokenizer;
+  encoder_options.allow_untrained = true;  // `encode` has asked; the record says it
+  const auto encoder = clip::Encoder::load(options.model, encoder_options);
+  // A built-in model is found from anywhere by its name, a folder only by its whole path.
+  const bool builtin = options.model.starts_with("builtin/");
+  const std::string tokenizer = options.tokenizer.empty() ? "" : std::filesystem::canonical(options.tokenizer).string();
+  return {encoder.name(),
+          {{"encoder", encoder.name()},
+           {"model", builtin ? options.model : encoder.folder().string()},
+           {"precision", options.precision},
+           {"tokenizer", tokenizer},
+           {"encoder_untrained", encoder.untrained()}}};
+}
+
+void check_name(const std::string& name) {
+  const bool plain = !name.empty() && name.front() != '.' && name.find_first_of("/\\") == std::string::npos;
+  if (!plain) fail(ErrorCode::kInvalidArgument, "--name: expected a plain folder name, found '{}'", name);
+}
+
+std::string number_or_dash(const nlohmann::json& value) {
+  return value.is_number() ? fmt::format("{:.4f}", value.get<double>()) : "-";
+}
+
+void print(std::ostream& out, const nlohmann::json& record, const reward::TrainReport& report,
+           const std::filesystem::path& folder) {
+  const nlohmann::json& data = record["data"];
+  out << fmt::format("{}, {}: {} {}, encoder {}\n", record["head"].get<std::string>(),
+                     record["loss"].get<std::string>(), with_thousands(data["train_used"].get<std::uint64_t>()),
+                     data["train_unit"].get<std::string>(), record["encoder"].get<std::string>());
+  out << fmt::format("{:>5} {:>9} {:>16} {:>9} {:>8} {:>14}\n", "epoch", "loss", "validation loss", "accuracy", "R2",
+                     "strict pairs");
+  for (const nlohmann::json& epoch : record["epochs"]) {
+    const nlohmann::json& validation = epoch["validation"];
+    out << fmt::format(
+        "{:>5} {:>9} {:>16} {:>9} {:>8} {:>14}{}\n", epoch["epoch"].get<int>(), number_or_dash(epoch["loss"]),
+        number_or_dash(validation["loss"]), number_or_dash(validation["accuracy"]), number_or_dash(validation["r2"]),
+        number_or_dash(validation["pair_accuracy_strict"]), epoch["epoch"] == record["best_epoch"] ? "  kept" : "");
+  }
+  out << fmt::format("{} in {:.1f} s{}\n", folder.string(), record["seconds"].get<double>(),
+                     report.up_to_date ? " (trained before; nothing has changed)" : "");
+}
+
+}  // namespace
+
+int run_train(const TrainCommandOptions& options, Terminal& terminal) {
+  const auto workspace = workspace::Workspace::open(options.data);
+  check_name(options.name);
+  const std::filesystem::path folder = workspace.reward_dir(options.name);
+  // A wrong head or loss should not wait for the vectors to load.
+  const reward::HeadKind& kind = reward::head_kind(options.training.head);
+  const reward::Loss loss = reward::parse_loss(options.training.loss);
+  if (loss != reward::Loss::kBce) reward::check_loss(kind, loss, 2);
+
+  Origin origin = options.model.empty() ? only_encoder(workspace) : named_encoder(options);
+  const Dataset dataset = load_dataset(workspace, origin.encoder);
+  if (dataset.points_without_vectors + dataset.pairs_without_vectors != 0) {
+    terminal.warn(fmt::format("{} points and {} pairs have an image or prompt without a vector and were left out",
+                              with_thousands(dataset.points_without_vectors),
+                              with_thousands(dataset.pairs_without_vectors)));
+  }
+  origin.record["labels"] = dataset.examples.class_count == 2 ? "binary" : "three";
+  if (origin.record.value("encoder_untrained", false)) {
+    terminal.warn("the encoder was never trained: what is learned on it says nothing about images");
+  }
+  const reward::TrainReport report =
+      reward::train_reward(dataset.examples, options.training, origin.record, folder, terminal.context());
+  const nlohmann::json& record = report.record;
+  for (const nlohmann::json& warning : record["warnings"]) terminal.warn(warning.get<std::string>());
+  if (report.resumed_from != 0) terminal.note(fmt::format("resumed after epoch {}", report.resumed_from));
+  const nlohmann::ordered_json object = {{"name", options.name},
+                                         {"path", std::filesystem::absolute(folder).string()},
+                                         {"head", record["head"]},
+                                         {"loss", record["loss"]},
+                                         {"encoder", record["encoder"]},
+                                         {"data", record["data"]},
+                                         {"epochs", record["epochs"]},
+                                         {"seconds", record["seconds"]},
+                                         {"best_epoch", record["best_epoch"]},
+                                         {"warnings", record["warnings"]},
+                                         {"resumed_from", report.resumed_from},
+                                         {"up_to_date", report.up_to_date}};
+  terminal.result(object, [&](std::ostream& out) { print(out, record, report, folder); });
+  return 0;
+}
+
+std::function<int(Terminal&)> add_train(CLI::App& command) {
+  const auto options = std::make_shared<TrainCommandOptions>();
+
+  reward::TrainOptions& training = options->training;
+  command.add_option("--data", options->data, "The workspace folder")->required();
+  command.add_option("--model", options->model,
+                     "The encoder, as `encode` had it (default: the one whose vectors are the only ones there)");
+  command.add_option("--precision", options->precision, "fp32 | bf16, as `encode` had it")->capture_default_str();
+  command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if `encode` had one");
+  command.add_option("--head", training.head, "mlp | cnn | lstm | linear | interaction | clip")->required();
+  command.add_option("--loss", training.loss, "mse | ce | bce on labelled points, bt on preference pairs")->required();
+  command.add_option("--name", options->name, "Name of the reward, a folder under rewards/")->required();
+  command.add_option("--epochs", training.epochs, "Passes over the data")->capture_default_str();
+  command.add_option("--batch", training.batch, "Points or pairs a step")->capture_default_str();
+  command.add_option("--lr", training.learning_rate, "Peak learning rate (default: the head's)");
+  command.add_option("--weight-decay", training.weight_decay, "Of the matrices (default: the head's)");
+  command.add_option("--dropout", training.dropout, "Share of hidden units dropped (default: the head's)");
+  command.add_option("--hidden", training.hidden, "Hidden units of mlp, cnn and interaction")->capture_default_str();
+  command.add_option("--rank", training.rank, "Rank of clip's adapters")->capture_default_str();
+  command.add_option("--limit", training.limit, "Train on the first N of a seeded shuffle (0: all)")
+      ->capture_default_str();
+  command.add_option("--seed", training.seed, "Seed of start, order and dropout")->capture_default_str();
+  command.footer(
+      "Example:\n  imagerank train --data mine --model builtin/sample --head mlp --loss mse --name mlp\n"
+      "Stopped? The same command goes on after the last whole epoch.");
+  return [options](Terminal& terminal) { return run_train(*options, terminal); };
+}
+
+}  // namespace imagerank::cli

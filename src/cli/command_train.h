@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "cli/terminal.h"
+#include "reward/trainer.h"
+
+namespace CLI {
+class App;
+}
+
+namespace imagerank::cli {
+
+struct TrainCommandOptions {
+  std::filesystem::path data;
+  std::string model;  ///< empty: the encoder whose vectors are the only ones there
+  std::string precision = "fp32";
+  std::filesystem::path tokenizer;
+  std::string name;
+  reward::TrainOptions training;
+};
+
+/// Returns the exit code; never exits. @throws Error.
+int run_train(const TrainCommandOptions& options, Terminal& terminal);
+/// Declares the options on `command`; what it returns runs it.
+std::function<int(Terminal&)> add_train(CLI::App& command);
+
+}  // namespace imagerank::cli
