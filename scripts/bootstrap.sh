@@ -21,7 +21,9 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # Only the presets `tidy` and `fuzz` and `make format|lint` need these.
-if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19 clang-19 libclang-rt-19-dev); fi
+if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19); fi
+# Only the `fuzz` preset needs these.
+if [[ "${IMAGERANK_BOOTSTRAP_FUZZ:-0}" == 1 ]]; then packages+=(clang-19 libclang-rt-19-dev); fi
 
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
 
