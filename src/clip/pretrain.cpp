@@ -1,0 +1,625 @@
+#include "clip/pretrain.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <latch>
+#include <numeric>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include "clip/pretrain_batches.h"
+#include "clip/towers.h"
+#include "clip/weights.h"
+#include "core/atomic_file.h"
+#include "core/bounded_queue.h"
+#include "core/fail.h"
+#include "core/hash.h"
+#include "core/random.h"
+#include "images/preprocess.h"
+
+namespace imagerank::clip {
+namespace {
+
+using torch::Tensor;
+constexpr std::int64_t kChunk = 64;  // pairs that go through a tower at once: their activations stay in the cache
+constexpr std::size_t kLossWindow = 50;
+constexpr double kMaxLogitScale = 4.605170185988092;  // ln 100
+constexpr double kBeta1 = 0.9;
+constexpr double kBeta2 = 0.98;
+constexpr double kEpsilon = 1e-6;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// uint8 [B, S, S, 3] rows to float32 [B, 3, S, S], normalised as CLIP does.
+Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, std::int64_t side) {
+  const auto row_bytes = static_cast<std::size_t>(side * side * 3);
+  Tensor bytes = torch::empty({static_cast<std::int64_t>(rows.size()), side, side, 3}, torch::kUInt8);
+  auto* out = bytes.data_ptr<std::uint8_t>();
+  for (const std::uint32_t row : rows) {
+    const auto source = pairs.pixels.subspan(row * row_bytes, row_bytes);
+    out = std::copy(source.begin(), source.end(), out);
+  }
+  const images::PreprocessOptions preprocessing;
+  const auto plane = [](const std::array<float, 3>& values, double scale) {
+    return torch::tensor({values[0] * scale, values[1] * scale, values[2] * scale}, torch::kFloat32).view({1, 3, 1, 1});
+  };
+  return (bytes.permute({0, 3, 1, 2}).to(torch::kFloat32) - plane(preprocessing.mean, 255.0)) /
+         plane(preprocessing.std, 255.0);
+}
+
+/// Token rows cut to the context (end of text kept last), padded to the longest. @return tokens int64 [B, T].
+Tensor load_tokens(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, const ModelConfig& config,
+                   Tensor& ends) {
+  std::size_t longest = 0;
+  const auto context = static_cast<std::size_t>(config.context_length);
+  for (const std::uint32_t row : rows) longest = std::max(longest, std::min(pairs.tokens[row].size(), context));
+  const auto count = static_cast<std::int64_t>(rows.size());
+  Tensor tokens = torch::full({count, static_cast<std::int64_t>(longest)}, config.eos_token_id, torch::kInt64);
+  ends = torch::empty({count}, torch::kInt64);
+  auto* out = tokens.data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& own = pairs.tokens[rows[i]];
+    const std::size_t length = std::min(own.size(), longest);
+    std::copy_n(own.begin(), length, out + i * longest);
+    out[i * longest + length - 1] = config.eos_token_id;
+    ends.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(length) - 1;
+  }
+  return tokens;
+}
+
+Tensor embed_images(ClipModel& model, const CaptionedImages& pairs, std::span<const std::uint32_t> rows) {
+  std::vector<Tensor> parts;
+  for (std::size_t i = 0; i < rows.size(); i += kChunk) {
+    const auto chunk = rows.subspan(i, std::min<std::size_t>(kChunk, rows.size() - i));
+    parts.push_back(model->vision->forward(load_pixels(pairs, chunk, model->config().image_size)));
+  }
+  return torch::cat(parts);
+}
+
+/// Captions of like length go together: padding costs as much as words.
+Tensor embed_captions(ClipModel& model, const CaptionedImages& pairs, std::span<const std::uint32_t> rows) {
+  std::vector<std::int64_t> by_length(rows.size());
+  std::iota(by_length.begin(), by_length.end(), std::int64_t{0});
+  const auto row_of = [&](std::int64_t i) { return rows[static_cast<std::size_t>(i)]; };
+  std::stable_sort(by_length.begin(), by_length.end(), [&](std::int64_t a, std::int64_t b) {
+    return pairs.tokens[row_of(a)].size() < pairs.tokens[row_of(b)].size();
+  });
+  std::vector<Tensor> parts;
+  Tensor position = torch::empty({static_cast<std::int64_t>(rows.size())}, torch::kInt64);
+  for (std::size_t i = 0; i < rows.size(); i += kChunk) {
+    std::vector<std::uint32_t> chunk;
+    for (std::size_t k = i; k < std::min(rows.size(), i + kChunk); ++k) {
+      position.data_ptr<std::int64_t>()[by_length[k]] = static_cast<std::int64_t>(k);
+      chunk.push_back(row_of(by_length[k]));
+    }
+    Tensor ends;
+    const Tensor tokens = load_tokens(pairs, chunk, model->config(), ends);
+    parts.push_back(model->text->forward_at(tokens, ends));
+  }
+  return torch::cat(parts).index_select(0, position);
+}
+
+/// While it lives, an operation of libtorch or OpenBLAS keeps to the thread that calls it.
+class SingleThreadedProducts {
+ public:
+  SingleThreadedProducts() : threads_(at::get_num_threads()) { set(1, 1); }
+  SingleThreadedProducts(const SingleThreadedProducts&) = delete;
+  SingleThreadedProducts& operator=(const SingleThreadedProducts&) = delete;
+  ~SingleThreadedProducts() { set(threads_, threads_); }
+
+ private:
+  static void set(int torch_threads, int blas_threads) {
+    at::set_num_threads(torch_threads);
+    // OpenBLAS keeps threads of its own; another BLAS has no such function.
+    if (void* function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"); function != nullptr) {
+      reinterpret_cast<void (*)(int)>(function)(blas_threads);
+    }
+  }
+  int threads_;
+};
+
+Tensor unit(const Tensor& x) { return x / x.norm(2, -1, true).clamp_min(1e-6); }
+
+/// Cross-entropy both ways; every pair of one caption is a right answer for it.
+Tensor contrastive_loss(const Tensor& images, const Tensor& texts, const Tensor& scale, const Tensor& captions) {
+  const Tensor logits = torch::matmul(unit(images), unit(texts).t()) * scale.exp();
+  Tensor targets = captions.unsqueeze(0).eq(captions.unsqueeze(1)).to(torch::kFloat32);
+  targets = targets / targets.sum(1, true);
+  return -0.5 * ((targets * torch::log_softmax(logits, 1)).sum(1).mean() +
+                 (targets * torch::log_softmax(logits.t(), 1)).sum(1).mean());
+}
+
+/// AdamW (Loshchilov and Hutter 2019) over float32 tensors whose state can be saved.
+class AdamW {
+ public:
+  AdamW(std::vector<Tensor> weights, double decay) : weights_(std::move(weights)), decay_(decay) {
+    for (const Tensor& weight : weights_) {
+      first_.push_back(torch::zeros_like(weight));
+      second_.push_back(torch::zeros_like(weight));
+    }
+  }
+
+  void step(const std::vector<Tensor>& gradients, double rate, std::int64_t step_number) {
+    const double correction1 = 1.0 - std::pow(kBeta1, static_cast<double>(step_number));
+    const double correction2 = 1.0 - std::pow(kBeta2, static_cast<double>(step_number));
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      first_[i].mul_(kBeta1).add_(gradients[i], 1.0 - kBeta1);
+      second_[i].mul_(kBeta2).addcmul_(gradients[i], gradients[i], 1.0 - kBeta2);
+      if (weights_[i].dim() >= 2) weights_[i].mul_(1.0 - rate * decay_);
+      weights_[i].addcdiv_(first_[i], (second_[i] / correction2).sqrt_().add_(kEpsilon), -rate / correction1);
+    }
+  }
+
+  /// Weights, first and second moments.
+  [[nodiscard]] std::vector<Tensor> state() const {
+    std::vector<Tensor> all = weights_;
+    all.insert(all.end(), first_.begin(), first_.end());
+    all.insert(all.end(), second_.begin(), second_.end());
+    return all;
+  }
+
+ private:
+  std::vector<Tensor> weights_, first_, second_;
+  double decay_;
+};
+
+/// Threads that all do the same on their own share of a batch, one after the other's word. libtorch's own threads meet
+/// after every operation, which costs more than it gains in a model this small, and far more on a busy machine.
+class Crew {
+ public:
+  explicit Crew(std::size_t size) : errors_(size) {
+    for (std::size_t i = 0; i < size; ++i) queues_.push_back(std::make_unique<BoundedQueue<Task>>(1));
+    for (std::size_t i = 0; i < size; ++i) {
+      threads_.emplace_back([this, i] {
+        while (const auto task = queues_[i]->pop()) {
+          try {
+            (*task->work)(i);
+          } catch (...) {
+            errors_[i] = std::current_exception();
+          }
+          task->done->count_down();
+        }
+      });
+    }
+  }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+  ~Crew() {
+    for (auto& queue : queues_) queue->close();
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return queues_.size(); }
+  /// Calls work(i) on thread i, for all, and waits. @throws what a call threw.
+  void run(const std::function<void(std::size_t)>& work) {
+    std::latch done(static_cast<std::ptrdiff_t>(size()));
+    for (auto& queue : queues_) queue->push({&work, &done});
+    done.wait();
+    for (std::exception_ptr& error : errors_) {
+      if (error) std::rethrow_exception(std::exchange(error, nullptr));
+    }
+  }
+
+ private:
+  struct Task {
+    const std::function<void(std::size_t)>* work;
+    std::latch* done;
+  };
+  std::vector<std::exception_ptr> errors_;
+  std::vector<std::unique_ptr<BoundedQueue<Task>>> queues_;
+  std::vector<std::jthread> threads_;
+};
+
+/// One thread's copy of the model and what it made of its share of the batch.
+struct Worker {
+  ClipModel model{nullptr};
+  std::vector<Tensor> leaves;  ///< the model's parameters; products in bfloat16 if asked for
+  std::vector<Tensor> gradients;
+  Tensor images, texts;
+
+  void take_weights(const std::vector<Tensor>& weights) {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      leaves[i].mutable_grad() = Tensor();
+      leaves[i].copy_(weights[i]);
+    }
+  }
+  void backward(const Tensor& image_gradient, const Tensor& text_gradient) {
+    torch::autograd::backward({images, texts}, {image_gradient, text_gradient});
+    const torch::NoGradGuard no_grad;
+    gradients.clear();
+    for (const Tensor& leaf : leaves) {
+      gradients.push_back(leaf.grad().defined() ? leaf.grad().to(torch::kFloat32)
+                                                : torch::zeros(leaf.sizes(), torch::kFloat32));
+    }
+    images = texts = Tensor();
+  }
+};
+
+/// What must be equal for a checkpoint to be gone on with.
+std::string fingerprint(const CaptionedImages& pairs, const PretrainOptions& options) {
+  std::ostringstream text;
+  const ModelConfig& m = options.model;
+  text << "1 " << m.image_size << ' ' << m.patch_size << ' ' << m.vocabulary_size << ' ' << m.context_length << ' '
+       << m.projection_dim << ' ' << m.vision.width << ' ' << m.vision.layers << ' ' << m.vision.heads << ' '
+       << m.text.width << ' ' << m.text.layers << ' ' << m.text.heads << ' ' << options.steps << ' ' << options.batch
+       << ' ' << options.learning_rate << ' ' << options.weight_decay << ' ' << options.warmup << ' '
+       << options.ngram_weight << ' ' << options.max_ngrams << ' ' << options.similar_run << ' ' << options.bfloat16
+       << ' ' << options.seed << ' ' << pairs.size() << ' ';
+  Sha256 hash;
+  hash.update(text.str());
+  for (const auto& row : pairs.tokens) hash.update(std::as_bytes(std::span(row)));
+  hash.update(std::as_bytes(pairs.pixels));
+  return hash.hex_digest();
+}
+
+class Trainer {
+ public:
+  Trainer(const CaptionedImages& pairs, const PretrainOptions& options, std::filesystem::path folder,
+          const RunContext& context)
+      : pairs_(pairs),
+        options_(options),
+        folder_(std::move(folder)),
+        context_(context),
+        model_(options.model),
+        ngrams_(find_caption_ngrams(pairs.tokens, options.max_ngrams)),
+        captions_(number_captions(pairs.tokens)),
+        crew_(static_cast<std::size_t>(std::clamp<std::int64_t>(context.thread_count(), 1, options.batch / 2))) {
+    initialize_weights(model_, options.seed);
+    ngram_weight_ = torch::zeros({std::max<std::int64_t>(1, ngram_count()), options.model.projection_dim});
+    ngram_bias_ = torch::zeros({std::max<std::int64_t>(1, ngram_count())});
+    for (std::int64_t i = 0; i < ngram_count(); ++i) {
+      const float share = ngrams_.frequency[static_cast<std::size_t>(i)];
+      ngram_bias_[i] = std::log(share / (1.0F - share));
+      mean_ngrams_ += share;
+    }
+    for (const Tensor& weight : model_->parameters()) {
+      weights_.push_back(weight.detach());
+      if (weight.is_same(model_->logit_scale)) scale_ = weights_.back();
+    }
+    weights_.push_back(ngram_weight_);
+    weights_.push_back(ngram_bias_);
+    optimizer_ = std::make_unique<AdamW>(weights_, options.weight_decay);
+    for (std::size_t i = 0; i < crew_.size(); ++i) {
+      Worker worker{ClipModel(options.model), {}, {}, {}, {}};
+      if (options.bfloat16) worker.model->use_bfloat16();
+      for (const Tensor& leaf : worker.model->parameters()) worker.leaves.push_back(leaf);
+      workers_.push_back(std::move(worker));
+    }
+  }
+
+  PretrainResult run() {
+    checkpoint_path_ = folder_ / "pretrain.checkpoint";
+    fingerprint_ = fingerprint(pairs_, options_);
+    load_checkpoint();
+    PretrainResult result;
+    result.resumed_at = step_;
+    started_ = seconds_now();
+    while (step_ < options_.steps && progress() < 1.0) {
+      if (context_.stop.stop_requested()) {
+        save_checkpoint();
+        context_.check_stop();
+      }
+      train_step();
+      ++step_;
+      if (step_ % options_.checkpoint_steps == 0 && step_ < options_.steps) save_checkpoint();
+      context_.report({"pretrain", static_cast<std::uint64_t>(step_), static_cast<std::uint64_t>(options_.steps),
+                       fmt::format("loss {:.3f} + {:.3f}", mean(losses_), mean(ngram_losses_))});
+    }
+    save_model_config(options_.model, folder_);
+    save_weights(model_, folder_);
+    std::error_code ignored;
+    std::filesystem::remove(checkpoint_path_, ignored);
+    result.steps = step_;
+    result.seconds = seconds();
+    result.loss = mean(losses_);
+    result.ngram_loss = mean(ngram_losses_);
+    result.ngrams = ngrams_.frequency.size();
+    return result;
+  }
+
+ private:
+  [[nodiscard]] std::int64_t ngram_count() const { return static_cast<std::int64_t>(ngrams_.frequency.size()); }
+  [[nodiscard]] bool uses_ngrams() const { return options_.ngram_weight > 0.0 && ngram_count() > 0; }
+  [[nodiscard]] double seconds() const { return earlier_seconds_ + seconds_now() - started_; }
+  [[nodiscard]] double progress() const {
+    const double by_steps = static_cast<double>(step_) / static_cast<double>(options_.steps);
+    return options_.max_seconds > 0.0 ? std::max(by_steps, seconds() / options_.max_seconds) : by_steps;
+  }
+  static double mean(const std::deque<double>& values) {
+    return values.empty() ? 0.0
+                          : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  }
+  [[nodiscard]] double learning_rate() const {
+    const double done = std::min(progress(), 1.0);
+    if (done < options_.warmup) return options_.learning_rate * (done + 1e-3) / options_.warmup;
+    return options_.learning_rate * 0.5 *
+           (1.0 + std::cos(3.141592653589793 * (done - options_.warmup) / (1.0 - options_.warmup)));
+  }
+
+  /// The pairs of this step: whole batches of each epoch's order.
+  std::span<const std::uint32_t> next_batch() {
+    const auto batch =
+        static_cast<std::size_t>(std::min<std::int64_t>(options_.batch, static_cast<std::int64_t>(pairs_.size())));
+    const std::size_t batches = pairs_.size() / batch;
+    const auto epoch = static_cast<std::size_t>(step_) / batches;
+    if (order_.empty() || epoch != epoch_) {
+      order_ = order_epoch(ngrams_, options_.similar_run, options_.seed, epoch);
+      epoch_ = epoch;
+    }
+    return std::span(order_).subspan((static_cast<std::size_t>(step_) % batches) * batch, batch);
+  }
+
+  Tensor ngram_targets(std::span<const std::uint32_t> rows) const {
+    Tensor targets = torch::zeros({static_cast<std::int64_t>(rows.size()), ngram_count()});
+    auto* out = targets.data_ptr<float>();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (const std::int32_t ngram : ngrams_.of_caption[rows[i]]) {
+        out[i * ngrams_.frequency.size() + static_cast<std::size_t>(ngram)] = 1.0F;
+      }
+    }
+    return targets;
+  }
+
+  void train_step() {
+    const auto rows = next_batch();
+    const std::size_t share = (rows.size() + crew_.size() - 1) / crew_.size();
+    const auto share_of = [&](std::size_t i) {
+      const std::size_t begin = std::min(i * share, rows.size());
+      return rows.subspan(begin, std::min(share, rows.size() - begin));
+    };
+    crew_.run([&](std::size_t i) {
+      workers_[i].take_weights(weights_);
+      if (share_of(i).empty()) return;
+      workers_[i].images = embed_images(workers_[i].model, pairs_, share_of(i));
+      workers_[i].texts = embed_captions(workers_[i].model, pairs_, share_of(i));
+    });
+    std::vector<Tensor> images, texts;
+    for (const Worker& worker : workers_) {
+      if (!worker.images.defined()) continue;
+      images.push_back(worker.images.detach());
+      texts.push_back(worker.texts.detach());
+    }
+    // The loss needs the whole batch, the towers' gradients only the loss's by each vector.
+    Tensor all_images = torch::cat(images).requires_grad_(true);
+    Tensor all_texts = torch::cat(texts).requires_grad_(true);
+    std::vector<Tensor> heads = {model_->logit_scale.detach().clone(), ngram_weight_.clone(), ngram_bias_.clone()};
+    for (Tensor& head : heads) head.requires_grad_(true);
+    total_loss(rows, all_images, all_texts, heads).backward();
+    crew_.run([&](std::size_t i) {
+      if (share_of(i).empty()) return;
+      const auto begin = static_cast<std::int64_t>(i * share);
+      const auto end = begin + static_cast<std::int64_t>(share_of(i).size());
+      workers_[i].backward(all_images.grad().slice(0, begin, end), all_texts.grad().slice(0, begin, end));
+    });
+    update(heads);
+    if (!std::isfinite(losses_.back())) {
+      fail(ErrorCode::kInvalidArgument,
+           "pretrain: step {}: expected a finite loss, found {}; a smaller learning rate may help", step_,
+           losses_.back());
+    }
+  }
+
+  /// @param heads  logit scale, weight and bias of the n-gram layer.
+  Tensor total_loss(std::span<const std::uint32_t> rows, const Tensor& images, const Tensor& texts,
+                    const std::vector<Tensor>& heads) {
+    std::vector<std::int64_t> numbers;
+    for (const std::uint32_t row : rows) numbers.push_back(captions_[row]);
+    const Tensor contrast = contrastive_loss(images, texts, heads[0], torch::tensor(numbers, torch::kInt64));
+    remember(losses_, contrast.item<double>());
+    if (!uses_ngrams()) return contrast;
+    const Tensor targets = ngram_targets(rows);
+    const auto told = [&](const Tensor& vectors) {
+      return torch::binary_cross_entropy_with_logits(torch::linear(vectors, heads[1], heads[2]), targets, {}, {},
+                                                     at::Reduction::Sum) /
+             (static_cast<double>(rows.size()) * mean_ngrams_);
+    };
+    const Tensor ngram_loss = 0.5 * (told(images) + told(texts));
+    remember(ngram_losses_, ngram_loss.item<double>());
+    return contrast + options_.ngram_weight * ngram_loss;
+  }
+
+  /// Sums the workers' gradients, in their order, and moves the weights.
+  void update(const std::vector<Tensor>& heads) {
+    const torch::NoGradGuard no_grad;
+    std::vector<Tensor> gradients = workers_[0].gradients;
+    for (std::size_t w = 1; w < workers_.size(); ++w) {
+      for (std::size_t i = 0; i < workers_[w].gradients.size(); ++i) gradients[i].add_(workers_[w].gradients[i]);
+    }
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (weights_[i].is_same(scale_)) gradients[i] = heads[0].grad();
+    }
+    for (std::size_t i = 1; i < heads.size(); ++i) {
+      gradients.push_back(heads[i].grad().defined() ? heads[i].grad() : torch::zeros_like(heads[i]));
+    }
+    double square = 0.0;
+    for (const Tensor& gradient : gradients) square += gradient.square().sum().item<double>();
+    const double norm = std::sqrt(square);
+    if (norm > options_.gradient_clip) {
+      for (Tensor& gradient : gradients) gradient.mul_(options_.gradient_clip / norm);
+    }
+    optimizer_->step(gradients, learning_rate(), step_ + 1);
+    scale_.clamp_(0.0, kMaxLogitScale);
+  }
+
+  static void remember(std::deque<double>& window, double value) {
+    window.push_back(value);
+    if (window.size() > kLossWindow) window.pop_front();
+  }
+
+  void save_checkpoint() const {
+    torch::serialize::OutputArchive archive;
+    archive.write("fingerprint", c10::IValue(fingerprint_));
+    archive.write("step", c10::IValue(step_));
+    archive.write("seconds", c10::IValue(seconds()));
+    archive.write("losses", c10::IValue(c10::List<double>(std::vector<double>(losses_.begin(), losses_.end()))));
+    archive.write("ngram_losses",
+                  c10::IValue(c10::List<double>(std::vector<double>(ngram_losses_.begin(), ngram_losses_.end()))));
+    const std::vector<Tensor> state = optimizer_->state();
+    for (std::size_t i = 0; i < state.size(); ++i) archive.write(fmt::format("t{}", i), state[i]);
+    std::ostringstream bytes;
+    archive.save_to(bytes);
+    write_file_atomically(checkpoint_path_, bytes.str());
+  }
+
+  void load_checkpoint() {
+    if (!std::filesystem::exists(checkpoint_path_)) return;
+    std::istringstream bytes(load_file(checkpoint_path_));
+    try {
+      torch::serialize::InputArchive archive;
+      archive.load_from(bytes);
+      c10::IValue value;
+      archive.read("fingerprint", value);
+      if (value.toStringRef() != fingerprint_) {
+        fail(ErrorCode::kCorruptData,
+             "{}: expected a checkpoint of these options and pairs, found one of others; remove it to start again",
+             checkpoint_path_.string());
+      }
+      archive.read("step", value);
+      const std::int64_t step = value.toInt();
+      archive.read("seconds", value);
+      earlier_seconds_ = value.toDouble();
+      for (const auto& [key, window] : {std::pair{"losses", &losses_}, std::pair{"ngram_losses", &ngram_losses_}}) {
+        archive.read(key, value);
+        const auto list = value.toDoubleVector();
+        window->assign(list.begin(), list.end());
+      }
+      std::vector<Tensor> state = optimizer_->state();
+      const torch::NoGradGuard no_grad;
+      for (std::size_t i = 0; i < state.size(); ++i) {
+        Tensor saved;
+        archive.read(fmt::format("t{}", i), saved);
+        state[i].copy_(saved);
+      }
+      step_ = step;
+    } catch (const c10::Error& error) {
+      fail(ErrorCode::kCorruptData, "{}: expected a checkpoint, found: {}; remove it to start again",
+           checkpoint_path_.string(), error.what_without_backtrace());
+    }
+  }
+
+  const CaptionedImages& pairs_;
+  const PretrainOptions& options_;
+  std::filesystem::path folder_;
+  const RunContext& context_;
+  ClipModel model_;
+  CaptionNgrams ngrams_;
+  std::vector<std::int64_t> captions_;
+  double mean_ngrams_ = 0.0;
+  Tensor ngram_weight_, ngram_bias_;
+  std::vector<Tensor> weights_;  ///< float32: what the optimiser moves
+  Tensor scale_;                 ///< one of them: the logit scale
+  std::unique_ptr<AdamW> optimizer_;
+  std::vector<Worker> workers_;
+  Crew crew_;
+  std::vector<std::uint32_t> order_;
+  std::size_t epoch_ = 0;
+  std::int64_t step_ = 0;
+  double started_ = 0.0;
+  double earlier_seconds_ = 0.0;
+  std::deque<double> losses_, ngram_losses_;
+  std::filesystem::path checkpoint_path_;
+  std::string fingerprint_;
+};
+
+void check_pairs(const CaptionedImages& pairs, const ModelConfig& model) {
+  const auto side = static_cast<std::size_t>(model.image_size);
+  if (pairs.pixels.size() != pairs.size() * side * side * 3) {
+    fail(ErrorCode::kInvalidArgument, "pairs: expected {} bytes of pixels for {} captions at {} px, found {}",
+         pairs.size() * side * side * 3, pairs.size(), side, pairs.pixels.size());
+  }
+  for (const auto& row : pairs.tokens) {
+    const bool valid = row.size() >= 2 && std::all_of(row.begin(), row.end(), [&](std::int32_t id) {
+                         return id >= 0 && id < model.vocabulary_size;
+                       });
+    if (!valid) {
+      fail(ErrorCode::kInvalidArgument, "pairs: expected two or more token ids in 0..{}, found others",
+           model.vocabulary_size - 1);
+    }
+  }
+}
+
+}  // namespace
+
+void PretrainOptions::validate() const {
+  model.validate();
+  const auto check = [](const char* name, double value, double low, double high) {
+    if (!(value >= low && value <= high)) {
+      fail(ErrorCode::kInvalidArgument, "{}: expected {}..{}, found {}", name, low, high, value);
+    }
+  };
+  check("steps", static_cast<double>(steps), 1, 1e9);
+  check("batch", static_cast<double>(batch), 2, 65536);
+  check("learning rate", learning_rate, 1e-9, 10.0);
+  check("weight decay", weight_decay, 0.0, 10.0);
+  check("warmup", warmup, 1e-6, 0.9);
+  check("gradient clip", gradient_clip, 1e-6, 1e9);
+  check("n-gram weight", ngram_weight, 0.0, 1e3);
+  check("max seconds", max_seconds, 0.0, 1e9);
+  check("checkpoint steps", static_cast<double>(checkpoint_steps), 1, 1e9);
+}
+
+PretrainResult pretrain(const CaptionedImages& pairs, const PretrainOptions& options,
+                        const std::filesystem::path& folder, const RunContext& context) {
+  options.validate();
+  if (pairs.size() < 2) fail(ErrorCode::kInvalidArgument, "pairs: expected two or more, found {}", pairs.size());
+  check_pairs(pairs, options.model);
+#ifdef __GLIBC__
+  // Activations are tens of megabytes: given back to the system after each operation, they cost more in page faults
+  // than in arithmetic.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, 2'000'000'000);
+  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_ARENA_MAX, 1);
+#endif
+  const SingleThreadedProducts single;
+  at::globalContext().setFlushDenormal(true);
+  try {
+    return Trainer(pairs, options, folder, context).run();
+  } catch (const c10::Error& error) {
+    fail(ErrorCode::kResourceLimit, "pretrain: libtorch: {}", error.what_without_backtrace());
+  }
+}
+
+Retrieval measure_retrieval(const CaptionedImages& pairs, const std::filesystem::path& folder, std::size_t group,
+                            std::uint64_t seed, const RunContext& context) {
+  if (group < 2 || pairs.size() < group) {
+    fail(ErrorCode::kInvalidArgument, "retrieval: expected at least one group of {} pairs, found {} pairs", group,
+         pairs.size());
+  }
+  ClipModel model = load_clip_model(folder);
+  check_pairs(pairs, model->config());
+  at::set_num_threads(context.thread_count());
+  const torch::NoGradGuard no_grad;
+  std::vector<std::uint32_t> order(pairs.size());
+  std::iota(order.begin(), order.end(), 0U);
+  Random(seed).shuffle(order);
+  const std::vector<std::int64_t> captions = number_captions(pairs.tokens);
+  Retrieval result{0.0, 0, group};
+  std::size_t found = 0;
+  for (std::size_t i = 0; i + group <= order.size(); i += group) {
+    context.check_stop();
+    const auto rows = std::span<const std::uint32_t>(order).subspan(i, group);
+    const Tensor images = unit(embed_images(model, pairs, rows));
+    const Tensor texts = unit(embed_captions(model, pairs, rows));
+    const Tensor best = torch::matmul(texts, images.t()).argmax(1);
+    for (std::size_t k = 0; k < group; ++k) {
+      const auto answer = static_cast<std::size_t>(best.data_ptr<std::int64_t>()[k]);
+      found += captions[rows[k]] == captions[rows[answer]] ? 1U : 0U;
+    }
+    result.captions += group;
+  }
+  result.top1 = static_cast<double>(found) / static_cast<double>(result.captions);
+  return result;
+}
+
+}  // namespace imagerank::clip
