@@ -23,9 +23,10 @@ namespace {
 using CodePoints = std::vector<UChar32>;
 
 // What bytes 0x80..0x9f are in Windows-1252; 0: unassigned there, where HTML and ftfy fall back to Latin-1's control.
-constexpr std::array<UChar32, 32> kWindows1252 = {
-    0x20ac, 0,      0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0, 0x17d, 0,
-    0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0, 0x17e, 0x178};
+constexpr std::array<UChar32, 32> kWindows1252 = {0x20ac, 0,      0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021,
+                                                  0x2c6,  0x2030, 0x160,  0x2039, 0x152,  0,      0x17d,  0,
+                                                  0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+                                                  0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0,      0x17e,  0x178};
 
 void append(std::string& out, UChar32 c) {
   std::array<char, U8_MAX_LENGTH> bytes{};
@@ -45,7 +46,6 @@ CodePoints decode(std::string_view text) {
   }
   return points;
 }
-
 
 /// The byte that Windows-1252 (or Latin-1) shows as this character.
 std::optional<std::uint8_t> sloppy_byte(UChar32 c) {

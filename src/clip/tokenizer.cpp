@@ -219,8 +219,12 @@ class AddedTokens {
 
 struct Tokenizer::State {
   State(const TokenizerFiles& files, TextCleaning text_cleaning)
-      : cleaning(text_cleaning), normalizer(files.normalizers), splitter(files.splits), pairs(files),
-        start(files.start_id), end(files.end_id) {
+      : cleaning(text_cleaning),
+        normalizer(files.normalizers),
+        splitter(files.splits),
+        pairs(files),
+        start(files.start_id),
+        end(files.end_id) {
     for (const auto& [symbol, id] : files.vocabulary) size = std::max(size, id + 1);
     for (const AddedToken& token : files.added_tokens) {
       size = std::max(size, token.id + 1);

@@ -39,6 +39,7 @@ class Tokenizer {
 
 /// Learns a byte-level BPE vocabulary with CLIP's pre-tokenisation and writes `folder`/tokenizer.json, which
 /// Tokenizer::load and Hugging Face's tokenizers read. Deterministic. @param vocabulary_size  at least 514.
-void train_tokenizer(std::span<const std::string> texts, std::int32_t vocabulary_size, const std::filesystem::path& folder);
+void train_tokenizer(std::span<const std::string> texts, std::int32_t vocabulary_size,
+                     const std::filesystem::path& folder);
 
 }  // namespace imagerank::clip

@@ -21,8 +21,7 @@ namespace {
 using nlohmann::json;
 
 // ByteLevel splits once more with GPT-2's pattern unless told not to.
-const char* const kGpt2SplitPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+const char* const kGpt2SplitPattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 constexpr std::int32_t kMaxTokenId = 1 << 24;
 // The published file lists more merges than the model has tokens for.
@@ -147,10 +146,12 @@ class TokenizerJson {
       for (const json& step : list(source, "normalizers")) read_normalizer(step, files);
       return;
     }
-    static const std::unordered_map<std::string, NormalizerKind> kKinds = {
-        {"NFC", NormalizerKind::kNfc},   {"NFD", NormalizerKind::kNfd},
-        {"NFKC", NormalizerKind::kNfkc}, {"NFKD", NormalizerKind::kNfkd},
-        {"Lowercase", NormalizerKind::kLowercase}, {"Replace", NormalizerKind::kReplace}};
+    static const std::unordered_map<std::string, NormalizerKind> kKinds = {{"NFC", NormalizerKind::kNfc},
+                                                                           {"NFD", NormalizerKind::kNfd},
+                                                                           {"NFKC", NormalizerKind::kNfkc},
+                                                                           {"NFKD", NormalizerKind::kNfkd},
+                                                                           {"Lowercase", NormalizerKind::kLowercase},
+                                                                           {"Replace", NormalizerKind::kReplace}};
     const auto kind = kKinds.find(type);
     if (kind == kKinds.end()) bad("normalizer.type", "NFC, NFD, NFKC, NFKD, Lowercase or Replace", type);
     NormalizerStep step{kind->second, {}, {}};
@@ -171,7 +172,8 @@ class TokenizerJson {
       byte_level_ = true;
       if (get<bool>(source, "add_prefix_space", true)) bad("ByteLevel.add_prefix_space", "false", "true");
       // GPT-2's pattern changes nothing in words that CLIP's has made.
-      const bool clip = files.splits.size() == 1 && files.splits[0].pattern == kClipSplitPattern && !files.splits[0].keep_gaps;
+      const bool clip =
+          files.splits.size() == 1 && files.splits[0].pattern == kClipSplitPattern && !files.splits[0].keep_gaps;
       if (get<bool>(source, "use_regex", true) && !clip) files.splits.push_back({kGpt2SplitPattern, true});
     } else if (type == "Split") {
       const auto behavior = get<std::string>(source, "behavior", "");
@@ -200,7 +202,8 @@ class TokenizerJson {
       const auto type = get<std::string>(post, "type", "");
       if (type == "RobertaProcessing" || type == "BertProcessing") {
         for (const char* key : {"cls", "sep"}) {
-          if (!post.contains(key) || !post.at(key).is_array() || post.at(key).size() != 2) bad(key, "[token, id]", "none");
+          if (!post.contains(key) || !post.at(key).is_array() || post.at(key).size() != 2)
+            bad(key, "[token, id]", "none");
         }
         files.start_id = token_id("cls", post.at("cls")[1]);
         files.end_id = token_id("sep", post.at("sep")[1]);
@@ -219,9 +222,8 @@ class TokenizerJson {
 /// What CLIP's tokenizers do where no tokenizer.json says otherwise.
 void set_clip_defaults(TokenizerFiles& files, const std::filesystem::path& path) {
   files.end_of_word_suffix = "</w>";
-  files.normalizers = {{NormalizerKind::kNfc, {}, {}},
-                       {NormalizerKind::kReplace, "\\s+", " "},
-                       {NormalizerKind::kLowercase, {}, {}}};
+  files.normalizers = {
+      {NormalizerKind::kNfc, {}, {}}, {NormalizerKind::kReplace, "\\s+", " "}, {NormalizerKind::kLowercase, {}, {}}};
   files.splits = {{kClipSplitPattern, false}};
   const auto special = [&](std::string_view name) {
     const auto found = files.vocabulary.find(std::string(name));
@@ -256,7 +258,8 @@ void read_merges(const std::filesystem::path& path, std::string_view text, std::
   }
 }
 
-TokenizerFiles read_vocabulary_and_merges(const std::filesystem::path& vocabulary, const std::filesystem::path& merges) {
+TokenizerFiles read_vocabulary_and_merges(const std::filesystem::path& vocabulary,
+                                          const std::filesystem::path& merges) {
   TokenizerFiles files;
   try {
     const json source = json::parse(load_file(vocabulary, kMaxFileBytes));

@@ -87,11 +87,20 @@ const icu::Normalizer2* normal_form(NormalizerKind kind) {
   UErrorCode status = U_ZERO_ERROR;
   const icu::Normalizer2* form = nullptr;
   switch (kind) {
-    case NormalizerKind::kNfc: form = icu::Normalizer2::getNFCInstance(status); break;
-    case NormalizerKind::kNfd: form = icu::Normalizer2::getNFDInstance(status); break;
-    case NormalizerKind::kNfkc: form = icu::Normalizer2::getNFKCInstance(status); break;
-    case NormalizerKind::kNfkd: form = icu::Normalizer2::getNFKDInstance(status); break;
-    default: return nullptr;
+    case NormalizerKind::kNfc:
+      form = icu::Normalizer2::getNFCInstance(status);
+      break;
+    case NormalizerKind::kNfd:
+      form = icu::Normalizer2::getNFDInstance(status);
+      break;
+    case NormalizerKind::kNfkc:
+      form = icu::Normalizer2::getNFKCInstance(status);
+      break;
+    case NormalizerKind::kNfkd:
+      form = icu::Normalizer2::getNFKDInstance(status);
+      break;
+    default:
+      return nullptr;
   }
   if (U_FAILURE(status)) fail(ErrorCode::kUnavailable, "ICU's normalisation data: {}", u_errorName(status));
   return form;
