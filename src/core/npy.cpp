@@ -39,7 +39,7 @@ std::optional<std::string_view> header_value(std::string_view header, std::strin
   if (at == std::string_view::npos) return std::nullopt;
   std::size_t begin = header.find(':', at + key.size());
   if (begin == std::string_view::npos) return std::nullopt;
-  begin = header.find_first_not_of(" ", begin + 1);
+  begin = header.find_first_not_of(' ', begin + 1);
   if (begin == std::string_view::npos) return std::nullopt;
   const char close = header[begin] == '(' ? ')' : header[begin] == '\'' ? '\'' : ',';
   if (close != ',') ++begin;

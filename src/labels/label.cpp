@@ -116,9 +116,10 @@ LabelVariant label_variant_of(std::string_view name) { return value_of(kVariants
 SplitRule split_rule_of(std::string_view name) { return value_of(kRules, name, "--split"); }
 
 void LabelSettings::validate() const {
-  if (!(test >= 0.0 && test < 1.0))
+  const auto is_share = [](double value) { return value >= 0.0 && value < 1.0; };  // false for NaN
+  if (!is_share(test))
     fail(ErrorCode::kInvalidArgument, "--test: expected a share of 0 to less than 1, found {}", test);
-  if (!(validation >= 0.0 && validation < 1.0)) {
+  if (!is_share(validation)) {
     fail(ErrorCode::kInvalidArgument, "--validation: expected a share of 0 to less than 1, found {}", validation);
   }
   if (test + validation >= 1.0) {

@@ -4,14 +4,13 @@
 
 #include "labels/label.h"
 
-namespace imagerank::labels {
+namespace imagerank::labels::rules {
 
-/// Every rule of the stage as one SQL statement, in the order in which they run. They read and make these tables:
-///   ranking (r, key, dataset, ..., all columns of rankings)      one row a ranking, r its number
-///   entry (r, prompt, image_uid, label)                          one row for each image of each ranking
-///   kept (image_uid, prompt, label, label_count)                 the seed's largest label
-///   ranking_split (r, split)  point_split (image_uid, prompt, label, split)  pair (...)
-namespace rules {
+// Every rule of the stage as one SQL statement, in the order in which they run. They read and make these tables:
+//   ranking (r, key, dataset, ..., all columns of rankings)      one row a ranking, r its number
+//   entry (r, prompt, image_uid, label)                          one row for each image of each ranking
+//   kept (image_uid, prompt, label, label_count)                 the seed's largest label
+//   ranking_split (r, split)  point_split (image_uid, prompt, label, split)  pair (...)
 
 /// 2 for the best image, 1 for every image of a ranking without a best one, 0 for the others.
 [[nodiscard]] std::string entries();
@@ -36,5 +35,4 @@ namespace rules {
 /// Share of test points whose `column` also stands in train.
 [[nodiscard]] std::string overlap(const std::string& column);
 
-}  // namespace rules
-}  // namespace imagerank::labels
+}  // namespace imagerank::labels::rules

@@ -247,6 +247,7 @@ void Database::write_csv(const std::string& sql, const std::filesystem::path& pa
 std::vector<std::pair<std::string, std::string>> Database::describe(const std::string& from) {
   const Table table = query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM " + from + ")");
   std::vector<std::pair<std::string, std::string>> columns;
+  columns.reserve(table.row_count);
   for (std::size_t i = 0; i < table.row_count; ++i)
     columns.emplace_back(table.columns[0].text[i], table.columns[1].text[i]);
   return columns;
@@ -262,7 +263,7 @@ struct Database::Appender::State {
   ~State() {
     if (appender != nullptr) duckdb_appender_destroy(&appender);
   }
-  void check(duckdb_state state) {
+  void check(duckdb_state state) const {
     if (state != DuckDBSuccess)
       fail(ErrorCode::kInvalidArgument, "append: {}", first_line(duckdb_appender_error(appender)));
   }
