@@ -60,7 +60,7 @@ TEST_F(RankCommand, RefusesAnotherEncoderNamingBoth) {
   const auto other = path("other");
   if (!std::filesystem::exists(other)) {
     std::filesystem::copy(model(), other);
-    std::ofstream(other / "merges.txt", std::ios::app) << "a b</w>\n";
+    std::ofstream(other / "preprocessor_config.json", std::ios::app) << "\n";  // another file, another hash
   }
   const LineRun run = run_line({"rank", "--reward", reward(), "--prompt", "x", picture(0), "--model", other.string()});
   EXPECT_EQ(run.code, 1);
