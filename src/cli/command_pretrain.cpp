@@ -171,13 +171,16 @@ Json options_json(const PretrainOptions& options) {
           {"vocab", options.vocabulary}};
 }
 
-/// The record of a finished run with these options; null if there is none. @throws Error kRefused for another run's.
+/// The record of a finished run with these options; null if there is none, or only a run that was cut off.
+/// @throws Error kRefused for another run's.
 Json find_finished(const PretrainOptions& options) {
-  const std::filesystem::path record = options.out / kRecordName;
+  const std::filesystem::path path = options.out / kRecordName;
   if (options.overwrite || !std::filesystem::exists(options.out / "model.safetensors")) return nullptr;
-  if (std::filesystem::exists(record)) {
-    const Json found = Json::parse(load_file(record), nullptr, false);
-    if (found.is_object() && found.contains("options") && found.at("options") == options_json(options)) return found;
+  if (std::filesystem::exists(path)) {
+    const Json record = Json::parse(load_file(path), nullptr, false);
+    if (record.is_object() && record.contains("options") && record.at("options") == options_json(options)) {
+      return record.contains("steps") ? record : Json(nullptr);
+    }
   }
   fail(ErrorCode::kRefused,
        "{}: expected no model, or one that the same options made; found another (--overwrite replaces it)",
@@ -206,10 +209,21 @@ void write_preprocessor_config(const std::filesystem::path& folder, std::int64_t
   write_file_atomically(folder / "preprocessor_config.json", config.dump(2) + "\n");
 }
 
-Json measure(const PretrainOptions& options, const clip::Tokenizer& tokenizer, Terminal& terminal,
-             const RunContext& context) {
-  const Pairs pairs = load_pairs(options.eval_data, options.image_size, context);
+/// The pairs of --eval-data, none without it. @throws Error kInvalidArgument for fewer than a group.
+Pairs load_eval_pairs(const PretrainOptions& options, Terminal& terminal, const RunContext& context) {
+  if (options.eval_data.empty()) return {};
+  Pairs pairs = load_pairs(options.eval_data, options.image_size, context);
   for (const ItemFailure& failure : pairs.failures) terminal.warn(failure.detail);
+  if (pairs.captions.size() < kRetrievalGroup) {
+    fail(ErrorCode::kInvalidArgument, "{}: expected at least {} images with a prompt, found {}",
+         options.eval_data.string(), kRetrievalGroup, pairs.captions.size());
+  }
+  return pairs;
+}
+
+Json measure(const PretrainOptions& options, const Pairs& pairs, const clip::Tokenizer& tokenizer,
+             const RunContext& context) {
+  if (pairs.captions.empty()) return nullptr;
   const auto tokens = tokenize_all(tokenizer, pairs.captions);
   const clip::Retrieval found =
       clip::measure_retrieval({pairs.pixels, tokens}, options.out, kRetrievalGroup, options.seed, context);
@@ -244,9 +258,12 @@ int run_pretrain(const PretrainOptions& options, Terminal& terminal) {
   }
   const Pairs pairs = load_pairs(options.data, options.image_size, context);
   for (const ItemFailure& failure : pairs.failures) terminal.warn(failure.detail);
+  const Pairs eval_pairs = load_eval_pairs(options, terminal, context);
   if (options.overwrite) {
     for (const char* name : {"model.safetensors", kRecordName}) std::filesystem::remove(options.out / name);
   }
+  // Without "steps": begun. The same command goes on from the checkpoint.
+  write_file_atomically(options.out / kRecordName, Json{{"options", options_json(options)}}.dump(2) + "\n");
   clip::train_tokenizer(pairs.captions, options.vocabulary, options.out);
   const clip::Tokenizer tokenizer = clip::Tokenizer::load(options.out);
   const auto tokens = tokenize_all(tokenizer, pairs.captions);
@@ -265,18 +282,17 @@ int run_pretrain(const PretrainOptions& options, Terminal& terminal) {
   write_preprocessor_config(options.out, options.image_size);
   const clip::PretrainResult trained = clip::pretrain({pairs.pixels, tokens}, training, options.out, context);
 
-  Json record = {{"steps", trained.steps},
-                 {"seconds", trained.seconds},
-                 {"loss", trained.loss},
-                 {"ngram_loss", trained.ngram_loss},
-                 {"ngrams", trained.ngrams},
-                 {"pairs", tokens.size()},
-                 {"failed", pairs.failures.size()},
-                 {"parameters", training.model.parameter_count()},
-                 {"threads", context.thread_count()},
-                 {"retrieval", nullptr},
-                 {"options", options_json(options)}};
-  if (!options.eval_data.empty()) record["retrieval"] = measure(options, tokenizer, terminal, context);
+  const Json record = {{"steps", trained.steps},
+                       {"seconds", trained.seconds},
+                       {"loss", trained.loss},
+                       {"ngram_loss", trained.ngram_loss},
+                       {"ngrams", trained.ngrams},
+                       {"pairs", tokens.size()},
+                       {"failed", pairs.failures.size()},
+                       {"parameters", training.model.parameter_count()},
+                       {"threads", context.thread_count()},
+                       {"retrieval", measure(options, eval_pairs, tokenizer, context)},
+                       {"options", options_json(options)}};
   write_file_atomically(options.out / kRecordName, record.dump(2) + "\n");
   return finish(record);
 }
