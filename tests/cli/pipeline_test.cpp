@@ -45,8 +45,10 @@ TEST(Pipeline, RealPreferencesOverHttpAreReportedHonestly) {
   std::filesystem::copy(vocabulary, std::filesystem::path(model) / "tokenizer.json");
   test::HttpServer server([&](const test::HttpRequest& request) {
     const auto path = real / "images" / std::filesystem::path(request.path).filename();
-    return std::filesystem::exists(path) ? test::HttpResponse{.body = load_file(path)}
-                                         : test::HttpResponse{.status = 404};
+    test::HttpResponse response;
+    response.status = std::filesystem::exists(path) ? 200 : 404;
+    if (response.status == 200) response.body = load_file(path);
+    return response;
   });
   // The table names a fixed port; this server has another.
   workspace::Database database;
