@@ -48,9 +48,10 @@ std::vector<double> ticks(const Range& range) {
 }
 
 std::string number_text(double value, bool percent) {
+  if (std::abs(value) < 1e-12) value = 0.0;  // ticks are sums of steps, and -0 is no label
   if (percent) return fmt::format("{:.3g} %", 100.0 * value);
   if (std::abs(value) >= 10000.0) return fmt::format("{:.3g}k", value / 1000.0);
-  return fmt::format("{:.4g}", std::abs(value) < 1e-12 ? 0.0 : value);
+  return fmt::format("{:.4g}", value);
 }
 
 class Frame {

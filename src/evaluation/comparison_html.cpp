@@ -14,7 +14,8 @@ constexpr std::array kColumns = {Metric::kAccuracy, Metric::kBalancedAccuracy, M
 
 std::string cell(Metric metric, const Estimate& estimate) {
   if (!estimate.value) return R"(<td class="none">&#8212;</td>)";
-  const auto range = interval_text(metric, estimate);
+  const bool wide = estimate.low && *estimate.low < *estimate.high;
+  const auto range = wide ? interval_text(metric, estimate) : std::string();
   return fmt::format("<td>{}{}</td>", metric_text(metric, estimate.value),
                      range.empty() ? "" : fmt::format(R"(<span class="ci">{}</span>)", range));
 }
@@ -45,11 +46,11 @@ std::string head_row(const ComparisonReport::Entry& entry, bool chosen) {
 std::string table(const ComparisonReport& report) {
   const auto& first = report.entries[report.chosen.value_or(0)].report;
   std::string html = fmt::format(
-      "<h2>The heads side by side</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Heads and "
-      "baselines\"><table><caption>The head is chosen by strict pair accuracy on validation; all else is measured on "
-      "{}. "
-      "Small print: 95 % intervals by prompt. The last column is paired: heads whose interval holds 0 cannot be told "
-      "apart.</caption>\n<thead><tr><th class=\"left\" scope=\"col\">reward</th><th class=\"left\" "
+      "<h2>The heads side by side</h2>\n<p class=\"hint\">The head is chosen by strict pair accuracy on validation; "
+      "all "
+      "else is measured on {}. Small print: 95 % intervals by prompt. The last column is paired: heads whose interval "
+      "holds 0 cannot be told apart.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Heads and "
+      "baselines\"><table>\n<thead><tr><th class=\"left\" scope=\"col\">reward</th><th class=\"left\" "
       "scope=\"col\">model</th><th class=\"left\" scope=\"col\">loss</th><th scope=\"col\">amount of data</th>",
       escape_html(first.data.split));
   for (const auto metric : kColumns) {

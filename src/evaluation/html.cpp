@@ -33,7 +33,7 @@ constexpr std::string_view kStyle = R"css(
 --cell:130,171,255}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-main{max-width:66rem;margin:0 auto;padding:2rem 1.25rem 4rem}
+main{max-width:74rem;margin:0 auto;padding:2rem 1.25rem 4rem}
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 .35rem;text-wrap:balance}
 h2{font-size:1.2rem;line-height:1.3;margin:2.6rem 0 .6rem}
 h3{font-size:1rem;margin:0 0 .5rem}
@@ -47,20 +47,20 @@ code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wr
 .warnings ul{margin:0;padding-left:1.15rem}
 .warnings li{margin:.25rem 0}
 .warnings li::first-line{font-weight:inherit}
-.verdict{font-size:1.2rem;line-height:1.45;font-weight:600;margin:1.5rem 0 0;padding-left:.9rem;border-left:4px solid var(--base);max-width:52rem}
+.verdict{font-size:1.12rem;line-height:1.45;font-weight:600;margin:1.5rem 0 0;padding-left:.9rem;border-left:4px solid var(--base);max-width:52rem}
 .verdict.good{border-color:var(--oracle)}
 .verdict.bad{border-color:var(--bad)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem 1.1rem;margin:0}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(25rem,100%),1fr));gap:1rem}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.4rem .9rem .6rem}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.9rem}
-th,td{padding:.42rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}
+th,td{padding:.38rem .45rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
 tr:last-child>*{border-bottom:0}
-thead th{color:var(--muted);font-weight:600;font-size:.82rem;vertical-align:bottom}
+thead th{color:var(--muted);font-weight:600;font-size:.82rem;vertical-align:bottom;white-space:normal;min-width:4.2rem}
 th[scope=row],th.left,td.left{text-align:left}
 th[scope=row]{font-weight:500}
 td.head{font-weight:650;color:var(--head)}
-td .ci{display:block;font-weight:400;font-size:.76rem;color:var(--muted)}
+td .ci{display:block;font-weight:400;font-size:.72rem;color:var(--muted)}
 td.none{color:var(--muted)}
 tr.chosen>*{background:rgba(var(--cell),.09)}
 tr.base>*{color:var(--muted)}
@@ -88,7 +88,7 @@ svg .k-b .path{stroke-dasharray:5 3}
 svg .tag{fill:currentColor;font-weight:600}
 svg.chart{display:block;width:100%;height:auto;max-width:30rem}
 table.confusion{width:auto}
-table.confusion td{min-width:5.2rem}
+table.confusion td{min-width:4.6rem}
 .prompt{margin:0 0 1.7rem}
 .prompt>p{font-weight:500;overflow-wrap:anywhere;max-height:7.6em;overflow:auto}
 .strip{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.8rem;list-style:none;margin:.6rem 0 0;padding:0}
@@ -125,7 +125,14 @@ bool is_share(Metric metric) {
   }
 }
 
-std::string share_text(double share) { return fmt::format("{:.1f} %", 100.0 * share); }
+/// Fixed decimals, without a sign before a number that rounds to 0.
+std::string fixed(double value, int decimals) {
+  auto text = fmt::format("{:.{}f}", value, decimals);
+  if (text.front() == '-' && text.find_first_not_of("-0.") == std::string::npos) text.erase(0, 1);
+  return text;
+}
+
+std::string share_text(double share) { return fixed(100.0 * share, 1) + " %"; }
 
 std::string interval_row(const IntervalRow& row) {
   const auto& estimate = row.estimate;
@@ -220,13 +227,14 @@ std::string html_page(std::string_view title, std::string_view body) {
 
 std::string metric_text(Metric metric, const std::optional<double>& value) {
   if (!value) return "\xE2\x80\x94";
-  return is_share(metric) ? share_text(*value) : fmt::format("{:.3f}", *value);
+  return is_share(metric) ? share_text(*value) : fixed(*value, 3);
 }
 
 std::string interval_text(Metric metric, const Estimate& estimate) {
   if (!estimate.low || !estimate.high) return "";
-  return is_share(metric) ? fmt::format("{:.1f} to {:.1f}", 100.0 * *estimate.low, 100.0 * *estimate.high)
-                          : fmt::format("{:.3f} to {:.3f}", *estimate.low, *estimate.high);
+  const double scale = is_share(metric) ? 100.0 : 1.0;
+  const int decimals = is_share(metric) ? 1 : 3;
+  return fmt::format("{} to {}", fixed(scale * *estimate.low, decimals), fixed(scale * *estimate.high, decimals));
 }
 
 std::string count_text(std::uint64_t value) {

@@ -17,20 +17,22 @@ bool no_worse(Metric metric, const Estimate& baseline, const Estimate& head) {
 
 std::string metric_cell(Metric metric, const Estimate& estimate, std::string_view css, bool flagged) {
   if (!estimate.value) return R"(<td class="none">&#8212;</td>)";
-  const auto range = interval_text(metric, estimate);
+  // An interval of one point (a constant's) says nothing that the value does not.
+  const bool wide = estimate.low && *estimate.low < *estimate.high;
+  const auto range = wide ? interval_text(metric, estimate) : std::string();
   return fmt::format(R"(<td class="{}">{}{}{}</td>)", css, metric_text(metric, estimate.value),
                      flagged ? R"(<span class="above" title="not below the head"> &#9650;</span>)" : "",
                      range.empty() ? "" : fmt::format(R"(<span class="ci">{}</span>)", range));
 }
 
 std::string metric_table(const EvaluationReport& report) {
-  std::string html =
-      "<h2>Every metric beside its baselines</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-      "aria-label=\"Metrics and baselines\"><table><caption>Small print: 95 % intervals, prompts drawn anew ";
-  html += fmt::format(
-      "{} times. <span class=\"above\">&#9650;</span> marks a baseline without skill that does at least "
-      "as well as the head. A dash: the metric does not apply.</caption>\n<thead><tr><th "
-      "class=\"left\" scope=\"col\">metric</th><th scope=\"col\">{}</th>",
+  std::string html = fmt::format(
+      "<h2>Every metric beside its baselines</h2>\n<p class=\"hint\">Small print: 95 % intervals, prompts drawn anew "
+      "{} "
+      "times. <span class=\"above\">&#9650;</span> marks a baseline without skill that does at least as well as the "
+      "head. A dash: the metric does not apply.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+      "aria-label=\"Metrics and baselines\"><table>\n<thead><tr><th class=\"left\" scope=\"col\">metric</th><th "
+      "scope=\"col\">{}</th>",
       count_text(report.bootstrap_draws), escape_html(report.reward.name));
   for (const auto name : kBaselineNames) html += fmt::format("<th scope=\"col\">{}</th>", spaced(name));
   html += "</tr></thead>\n<tbody>\n";
@@ -55,7 +57,7 @@ std::string confusion_card(const EvaluationReport& report) {
   std::string html =
       "<figure class=\"card\"><h3>Confusion: what it answered</h3><table class=\"confusion\"><thead><tr><th "
       "class=\"left\" scope=\"col\">true label</th>";
-  for (std::size_t c = 0; c < classes; ++c) html += fmt::format("<th scope=\"col\">answered {}</th>", c);
+  for (std::size_t c = 0; c < classes; ++c) html += fmt::format("<th scope=\"col\">says {}</th>", c);
   html += "</tr></thead><tbody>\n";
   for (std::size_t truth = 0; truth < classes; ++truth) {
     const auto row = std::span(report.confusion).subspan(truth * classes, classes);

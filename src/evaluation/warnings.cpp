@@ -72,8 +72,10 @@ std::vector<std::string> find_warnings(const ResultFacts& facts, const Measureme
   if (facts.prompt_overlap > 0.0 || facts.image_overlap > 0.0) {
     warnings.push_back(
         fmt::format("leaking split: {} of the {} rows have a prompt and {} an image that is also in train; `label "
-                    "--split prompt` keeps them apart",
-                    percent(facts.prompt_overlap), facts.split, percent(facts.image_overlap)));
+                    "--split {}` keeps "
+                    "them apart",
+                    percent(facts.prompt_overlap), facts.split, percent(facts.image_overlap),
+                    facts.image_overlap > 0.0 ? "component" : "prompt"));
   }
   return warnings;
 }
@@ -84,6 +86,17 @@ std::optional<double> way_to_oracle(const Measurement& measurement, const Baseli
   if (!strict.value || !oracle.value || *oracle.value <= 0.5) return std::nullopt;
   return (*strict.value - 0.5) / (*oracle.value - 0.5);
 }
+
+namespace {
+
+/// Training that does not surpass the encoder as it came is worth saying, whatever else holds.
+std::string cosine_note(const Measurement& measurement, const BaselineResults& baselines) {
+  const auto& cosine = at(at(baselines, Baseline::kClipCosine).measurement, Metric::kPairStrictMicro);
+  if (!cosine.value || *cosine.value < *at(measurement, Metric::kPairStrictMicro).value) return "";
+  return fmt::format(" The encoder's own cosine, untrained on preferences, gets {}.", percent(*cosine.value));
+}
+
+}  // namespace
 
 Verdict judge(const SplitTruth& truth, const Predictions& predictions, const Measurement& measurement,
               const BaselineResults& baselines, const Bootstrap& bootstrap) {
@@ -114,14 +127,15 @@ Verdict judge(const SplitTruth& truth, const Predictions& predictions, const Mea
     return {VerdictKind::kAboveChance,
             fmt::format("Better than chance, but not distinguishable from a baseline without skill: strict pair "
                         "accuracy is {}, beside {}.",
-                        interval(strict), unsurpassed)};
+                        interval(strict), unsurpassed) +
+                cosine_note(measurement, baselines)};
   }
   auto sentence = fmt::format("Better than every baseline without skill: strict pair accuracy is {}", interval(strict));
   if (const auto way = way_to_oracle(measurement, baselines)) {
     sentence += fmt::format(", {} of the way from 50 % to the oracle's {}", percent(*way),
                             percent(*at(at(baselines, Baseline::kOracle).measurement, Metric::kPairStrictMicro).value));
   }
-  return {VerdictKind::kBetterThanNoSkill, sentence + "."};
+  return {VerdictKind::kBetterThanNoSkill, sentence + "." + cosine_note(measurement, baselines)};
 }
 
 }  // namespace imagerank::evaluation

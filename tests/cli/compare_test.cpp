@@ -21,7 +21,8 @@ void train(const EvaluationWorld& world, const std::string& name, const std::str
   reward::TrainOptions options;
   options.head = "linear";
   options.loss = loss;
-  options.epochs = 6;
+  options.epochs = 12;
+  options.batch = 16;
   options.learning_rate = rate;
   options.limit = limit;
   const auto dataset = load_dataset(world.workspace, kEncoder);
