@@ -1,4 +1,7 @@
+#include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <stop_token>
 #include <thread>
@@ -7,20 +10,27 @@
 
 namespace {
 
+std::atomic<int> signals_received = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
+
+/// A handler, not a blocked mask: libraries start threads before main(), and a signal that such a thread takes would
+/// end the process.
+extern "C" void on_signal(int) {
+  if (signals_received.fetch_add(1) > 0) std::_Exit(130);
+}
+
 /// Turns the first Ctrl-C or SIGTERM into a stop request, so that work ends at a point that resumes; a second one
-/// kills. A thread of its own waits for the signals: nothing but a blocked mask is async-signal-safe enough.
+/// kills.
 std::jthread watch_signals(std::stop_source source) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return std::jthread([source, signals](const std::stop_token& done) mutable {
-    const timespec interval{0, 100'000'000};
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  return std::jthread([source](const std::stop_token& done) mutable {
     while (!done.stop_requested()) {
-      if (sigtimedwait(&signals, nullptr, &interval) < 0) continue;
-      if (source.stop_requested()) std::_Exit(130);
-      source.request_stop();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (signals_received > 0) source.request_stop();
     }
   });
 }

@@ -25,6 +25,18 @@ void add_global_options(CLI::App& command, GlobalOptions& options) {
   command.add_option("--threads", options.threads, "Threads to use (default: all cores)")->check(CLI::Range(1, 1024));
 }
 
+/// CLI11 2.1 reads "-1" into an unsigned number as its largest value.
+void refuse_negative_counts(CLI::App& command) {
+  for (CLI::Option* const option : command.get_options()) {
+    if (!option->get_type_name().starts_with("UINT")) continue;
+    option->check([](const std::string& text) {
+      return text.starts_with('-') ? "expected 0 or more, found " + text : std::string();
+    });
+  }
+  for (CLI::App* const nested : command.get_subcommands([](CLI::App*) { return true; }))
+    refuse_negative_counts(*nested);
+}
+
 /// One line, as every error of this program is.
 int report(std::ostream& err, const std::string& command, const std::string& message, int code) {
   err << "imagerank" << (command.empty() ? "" : " ") << command << ": ";
@@ -51,6 +63,7 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
     CLI::App* const subcommand = app.add_subcommand(command.name, command.summary);
     const std::function<int(Terminal&)> action = command.add(*subcommand);
     add_global_options(*subcommand, global);
+    refuse_negative_counts(*subcommand);
     subcommand->callback([&name, &run, action, title = std::string(command.name)] {
       name = title;
       run = action;

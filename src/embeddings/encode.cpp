@@ -125,9 +125,9 @@ void embed_chunk(const clip::Encoder& encoder, std::span<const workspace::Image*
   }
 }
 
-void encode_images(const workspace::Workspace& workspace, const clip::Encoder& encoder, const EncodeOptions& options,
-                   const RunContext& context, EncodeCounts& counts) {
-  const std::vector<workspace::Image> all = workspace.load_images();
+void encode_images(const workspace::Workspace& workspace, const std::vector<workspace::Image>& all,
+                   const clip::Encoder& encoder, const EncodeOptions& options, const RunContext& context,
+                   EncodeCounts& counts) {
   EmbeddingCache cache = EmbeddingCache::open(workspace.embeddings_dir(encoder.name()), "image");
   std::vector<const workspace::Image*> todo;
   for (const workspace::Image& image : all) {
@@ -221,8 +221,14 @@ EncodeCounts encode_workspace(const workspace::Workspace& workspace, const clip:
   }
   EncodeCounts counts;
   const Clock::time_point start = Clock::now();
+  const std::vector<workspace::Image> images =
+      workspace.load_images();  // a broken table is said before the work begins
   encode_texts(workspace, encoder, options, context, counts);
-  encode_images(workspace, encoder, options, context, counts);
+  encode_images(workspace, images, encoder, options, context, counts);
+  if (counts.texts == 0 && counts.images == 0 && counts.failed.empty()) {
+    fail(ErrorCode::kNotFound, "{}: expected rankings or images, found 0 rows of either; `imagerank import` adds them",
+         workspace.root().string());
+  }
   counts.seconds = seconds_since(start);
   return counts;
 }
