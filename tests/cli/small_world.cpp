@@ -154,6 +154,7 @@ std::vector<std::string> final_files(const std::filesystem::path& folder) {
   for (const auto& path : files_below(folder)) {
     files.push_back(fmt::format("{} {}", path.lexically_relative(folder).string(), sha256_hex(load_file(path))));
   }
+  std::ranges::sort(files);  // by text, which paths are not
   return files;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -121,7 +122,8 @@ SmallDisk::~SmallDisk() {
 void SmallDisk::leave(std::uint64_t bytes) {
   struct statvfs status = {};
   if (::statvfs(path_.c_str(), &status) != 0) throw_errno("statvfs");
-  resize((status.f_blocks - status.f_bfree) * status.f_frsize + bytes);
+  const std::uint64_t used = (status.f_blocks - status.f_bfree) * status.f_frsize;
+  resize(std::max<std::uint64_t>(used, status.f_frsize) + bytes);  // a size of 0 would mean no limit
 }
 
 void SmallDisk::resize(std::uint64_t bytes) {

@@ -1,0 +1,404 @@
+// kill -9, Ctrl-C and full disks, tried on the program itself: nothing half under a final name, nothing lost, and the
+// same command carries on to the same result.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <map>
+#include <memory>
+
+#include "cli/small_world.h"
+#include "core/atomic_file.h"
+#include "embeddings/embedding_cache.h"
+#include "support/child_process.h"
+#include "support/http_server.h"
+#include "support/test_support.h"
+#include "workspace/database.h"
+#include "workspace/workspace.h"
+
+namespace imagerank::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using test::ChildOptions;
+using test::ChildResult;
+using test::TemporaryFolder;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using Arguments = std::vector<std::string>;
+using Path = std::filesystem::path;
+
+ChildResult run_program(const Arguments& arguments, const ChildOptions& options = {}) {
+  return test::run_child(IMAGERANK_PROGRAM, arguments, options);
+}
+
+void copy_folder(const Path& from, const Path& to) {
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+}
+
+std::size_t count_files(const Path& folder, const std::function<bool(const Path&)>& wanted) {
+  std::error_code error;
+  std::size_t count = 0;
+  for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (at->is_regular_file(error) && wanted(at->path())) ++count;
+  }
+  return count;
+}
+
+bool is_hidden(const Path& path) { return path.filename().string().starts_with("."); }
+
+std::size_t temporaries(const Path& folder) { return count_files(folder, is_hidden); }
+
+/// A condition that comes true `delay` after `first` did.
+std::function<bool()> after(std::function<bool()> first, milliseconds delay) {
+  const auto since = std::make_shared<std::optional<std::chrono::steady_clock::time_point>>();
+  return [first = std::move(first), delay, since] {
+    if (!*since && first()) *since = std::chrono::steady_clock::now();
+    return *since && std::chrono::steady_clock::now() - **since >= delay;
+  };
+}
+
+/// Kills the command at each of the points, one run after the other in the same workspace, looks for half files after
+/// each, and lets the last run end. @return what that one printed.
+nlohmann::json kill_and_carry_on(const Arguments& arguments, const Path& data,
+                                 const std::vector<std::function<bool()>>& points) {
+  int killed = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    ChildOptions options;
+    options.kill_when = points[i];
+    const ChildResult run = run_program(arguments, options);
+    killed += run.signal == SIGKILL ? 1 : 0;
+    EXPECT_TRUE(run.signal == SIGKILL || run.exit_code == 0) << "point " << i << ": " << run.err;
+    EXPECT_THAT(broken_files(data), IsEmpty()) << "after kill " << i;
+  }
+  EXPECT_GE(killed, 1) << "no kill came before the end";
+  const ChildResult last = run_program(arguments);
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_THAT(broken_files(data), IsEmpty());
+  EXPECT_EQ(temporaries(data), 0U);
+  return nlohmann::json::parse(last.out);
+}
+
+/// Whether two Parquet files hold the same rows, in whatever order.
+bool same_rows(const Path& a, const Path& b) {
+  workspace::Database database;
+  const auto from = [](const Path& path) {
+    return fmt::format("SELECT * FROM read_parquet({})", workspace::sql_literal(path.string()));
+  };
+  return database.query_integer(fmt::format("SELECT count(*) FROM ({} EXCEPT ALL {})", from(a), from(b))) == 0 &&
+         database.query_integer(fmt::format("SELECT count(*) FROM ({} EXCEPT ALL {})", from(b), from(a))) == 0;
+}
+
+std::map<std::string, std::vector<float>> vectors(const Path& folder, const std::string& side) {
+  const auto cache = embeddings::EmbeddingCache::open(folder, side);
+  std::map<std::string, std::vector<float>> rows;
+  for (std::size_t i = 0; i < cache.size(); ++i) rows[cache.keys()[i]] = cache.row(i);
+  return rows;
+}
+
+void write_rankings_file(const Path& path, int rows) {
+  workspace::Database database;
+  database.write_parquet(
+      fmt::format(
+          "SELECT i AS ranking_id, 'u' || (i % 7) AS user_id, 'prompt ' || (i // 3) AS prompt, "
+          "md5('a' || i) AS image_1_uid, md5('b' || i) AS image_2_uid, md5('c' || i) AS image_3_uid, "
+          "md5('d' || i) AS image_4_uid, CASE WHEN i % 4 = 0 THEN 'none' ELSE md5('b' || i) END AS "
+          "best_image_uid, TIMESTAMP '2023-01-01 00:00:00' + INTERVAL (i) SECOND AS created_at FROM range({}) t(i)",
+          rows),
+      path);
+}
+
+TEST(Killed, ImportCarriesOn) {
+  const TemporaryFolder folder;
+  const Path file = folder / "rankings.parquet";
+  write_rankings_file(file, 12000);
+  const Path reference = folder / "reference";
+  const Path data = folder / "w";
+  ASSERT_EQ(run_program({"import", "pickapic-v0", file, "--data", reference}).exit_code, 0);
+  const auto started = [&] { return std::filesystem::exists(data); };
+  const auto writing = [&] { return temporaries(data) > 0; };
+  const auto renamed = [&] {
+    return std::filesystem::exists(data / "rankings.parquet") || std::filesystem::exists(data / "images.parquet");
+  };
+  const auto result = kill_and_carry_on({"import", "pickapic-v0", file, "--data", data, "--json"}, data,
+                                        {started, writing, after(writing, milliseconds(30)), renamed});
+  EXPECT_EQ(result["rankings"], 12000);
+  EXPECT_EQ(result["images"], 48000);
+  EXPECT_TRUE(same_rows(data / "rankings.parquet", reference / "rankings.parquet"));
+  EXPECT_TRUE(same_rows(data / "images.parquet", reference / "images.parquet"));
+}
+
+TEST(Killed, ASecondImportKeepsTheFirst) {
+  const TemporaryFolder folder;
+  const Path first = folder / "first.parquet";
+  const Path second = folder / "second.parquet";
+  const Path data = folder / "w";
+  write_rankings_file(first, 1000);
+  write_rankings_file(second, 12000);
+  ASSERT_EQ(run_program({"import", "pickapic-v0", first, "--data", data}).exit_code, 0);
+  ChildOptions options;
+  options.kill_when = [&] { return temporaries(data) > 0; };
+  ASSERT_EQ(run_program({"import", "pickapic-v0", second, "--data", data}, options).signal, SIGKILL);
+  EXPECT_THAT(broken_files(data), IsEmpty());
+  EXPECT_EQ(workspace::Workspace::open(data).load_rankings().size(), 1000U);
+}
+
+class KilledFetch : public ::testing::Test {
+ protected:
+  static constexpr int kImages = 80;
+  static constexpr int kAtOnce = 8;
+
+  KilledFetch()
+      : server_([](const test::HttpRequest& request) {
+          test::HttpResponse response;
+          response.body = noisy_png(static_cast<std::uint32_t>(std::stoul(request.path.substr(1))), 64);
+          response.delay_before = milliseconds(10);
+          response.piece = 4096;
+          response.delay_between = milliseconds(2);
+          return response;
+        }) {
+    std::vector<workspace::Image> rows;
+    for (int i = 0; i < kImages; ++i) {
+      workspace::Image image;
+      image.image_uid = fmt::format("i{}", i);
+      image.url = server_.url(fmt::format("/{}", i));
+      rows.push_back(image);
+    }
+    workspace::Workspace::create(data_).write_images(rows);
+  }
+
+  [[nodiscard]] std::size_t images() const {
+    return count_files(data_ / "images", [](const Path& path) { return !is_hidden(path); });
+  }
+  std::function<bool()> has_images(std::size_t count) {
+    return [this, count] { return images() >= count; };
+  }
+  void expect_all_there() {
+    for (const workspace::Image& image : workspace::Workspace::open(data_).load_images()) {
+      EXPECT_EQ(image.status, "ok") << image.image_uid;
+      const auto seed = static_cast<std::uint32_t>(std::stoul(image.image_uid.substr(1)));
+      EXPECT_EQ(load_file(data_ / image.path), noisy_png(seed, 64)) << image.image_uid;
+    }
+  }
+
+  TemporaryFolder folder_;
+  Path data_ = folder_ / "w";
+  test::HttpServer server_;
+  Arguments arguments_ = {"fetch", "--data", data_, "--allow-local", "--concurrency", std::to_string(kAtOnce),
+                          "--json"};
+};
+
+TEST_F(KilledFetch, CarriesOnWithWhatIsMissing) {
+  const auto result = kill_and_carry_on(
+      arguments_, data_, {[&] { return server_.requests() > 0; }, has_images(10), has_images(30), has_images(55)});
+  EXPECT_EQ(result["ok"].get<int>() + result["skipped"].get<int>(), kImages);
+  EXPECT_GE(result["skipped"].get<int>(), 50);
+  EXPECT_LE(server_.requests(), kImages + 4 * kAtOnce) << "no more than what was under way is fetched again";
+  expect_all_there();
+}
+
+TEST_F(KilledFetch, CtrlCSavesAndSaysSo) {
+  ChildOptions options;
+  options.interrupt_when = has_images(20);
+  const ChildResult stopped = run_program(arguments_, options);
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  EXPECT_THAT(stopped.err, StartsWith("imagerank fetch: "));
+  EXPECT_THAT(stopped.err, HasSubstr("run the same command again"));
+  EXPECT_EQ(std::ranges::count(stopped.err, '\n'), 1);
+  EXPECT_EQ(stopped.out, "");
+  EXPECT_EQ(temporaries(data_), 0U);
+  const ChildResult rest = run_program(arguments_);
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_GE(nlohmann::json::parse(rest.out)["skipped"].get<int>(), 20);
+  expect_all_there();
+}
+
+TEST(Killed, EncodeCarriesOn) {
+  const TemporaryFolder folder;
+  const Path model = folder / "model";
+  const Path reference = folder / "reference";
+  const Path data = folder / "w";
+  make_tiny_model(model);
+  make_small_world(data, 80);
+  copy_folder(data, reference);
+  const auto command = [&](const Path& where) {
+    return Arguments{"encode", "--data", where, "--model", model, "--allow-untrained", "--json"};
+  };
+  const ChildResult whole = run_program(command(reference));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  const auto expected = nlohmann::json::parse(whole.out);
+  const Path cache = Path("embeddings") / expected["encoder"].get<std::string>();
+  const auto has = [&](const char* name) {
+    return [&data, cache, name] { return std::filesystem::exists(data / cache / name); };
+  };
+  const auto writing = [&] { return temporaries(data / "embeddings") > 0; };
+  const auto result =
+      kill_and_carry_on(command(data), data, {writing, has("text.npy"), has("text.parquet"), has("image.npy")});
+  EXPECT_EQ(result["images"], 320);
+  EXPECT_EQ(result["texts"], 80);
+  for (const char* side : {"image", "text"}) EXPECT_EQ(vectors(data / cache, side), vectors(reference / cache, side));
+}
+
+TEST(Killed, TrainCarriesOnToTheSameReward) {
+  const TemporaryFolder folder;
+  const Path model = folder / "model";
+  const Path reference = folder / "reference";
+  const Path data = folder / "w";
+  make_tiny_model(model);
+  make_small_world(data, 100);
+  ASSERT_EQ(run_line({"label", "--data", data, "--split", "prompt"}).code, 0);
+  ASSERT_EQ(run_line({"encode", "--data", data, "--model", model, "--allow-untrained"}).code, 0);
+  copy_folder(data, reference);
+  const auto command = [&](const Path& where) {
+    return Arguments{"train", "--data", where, "--model",  model, "--head", "cnn", "--loss",
+                     "ce",    "--name", "m",   "--epochs", "8",   "--seed", "5",   "--json"};
+  };
+  const ChildResult whole = run_program(command(reference));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  // Each point: the n-th time that the checkpoint changed.
+  const auto checkpoints = [&](int wanted) {
+    const auto seen = std::make_shared<std::pair<int, std::filesystem::file_time_type>>();
+    return [&data, wanted, seen] {
+      std::error_code error;
+      const auto time = std::filesystem::last_write_time(data / "rewards/m/.training.safetensors", error);
+      if (!error && time != seen->second) {
+        ++seen->first;
+        seen->second = time;
+      }
+      return seen->first >= wanted;
+    };
+  };
+  const auto result = kill_and_carry_on(command(data), data, {checkpoints(1), checkpoints(2), checkpoints(3)});
+  EXPECT_EQ(result["epochs"].size(), 8U);
+  EXPECT_EQ(result["best_epoch"], nlohmann::json::parse(whole.out)["best_epoch"]);
+  EXPECT_EQ(load_file(data / "rewards/m/reward.safetensors"), load_file(reference / "rewards/m/reward.safetensors"));
+}
+
+/// Runs a command on a disk without room, then with room.
+class FullDisk : public ::testing::Test {
+ protected:
+  /// `prepare` fills the folder; `more` bytes are left when the command runs.
+  void try_on_full_disk(const std::function<void(const Path&)>& prepare,
+                        const std::function<Arguments(const Path&)>& command, std::uint64_t more = 0) {
+    test::SmallDisk disk(std::uint64_t{256} << 20);
+    if (!disk.reason().empty()) GTEST_SKIP() << disk.reason();
+    const Path data = disk.path() / "w";
+    prepare(data);
+    const auto before = final_files(data);
+    const Arguments arguments = command(data);
+    disk.leave(more);
+    const ChildResult full = run_program(arguments);
+    EXPECT_EQ(full.exit_code, 1) << full.err;
+    EXPECT_EQ(full.out, "");
+    std::string error = full.err;
+    while (error.starts_with("warning: ")) error.erase(0, error.find('\n') + 1);
+    EXPECT_EQ(std::ranges::count(error, '\n'), 1) << full.err;
+    EXPECT_THAT(error, StartsWith(fmt::format("imagerank {}: ", arguments.front())));
+    EXPECT_THAT(full.err, HasSubstr(disk.path().string()));
+    EXPECT_THAT(full.err, HasSubstr("No space left on device"));
+    EXPECT_THAT(broken_files(data), IsEmpty());
+    const auto left = final_files(data);
+    EXPECT_TRUE(std::ranges::includes(left, before)) << "what was there before is gone or changed";
+    disk.resize(std::uint64_t{256} << 20);
+    const ChildResult room = run_program(arguments);
+    EXPECT_EQ(room.exit_code, 0) << room.err;
+    EXPECT_THAT(broken_files(data), IsEmpty());
+    EXPECT_EQ(temporaries(data), 0U);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(FullDisk, Import) {
+  const Path file = folder_ / "rankings.parquet";
+  write_rankings_file(file, 5000);
+  for (const std::uint64_t more : {0U, 200000U}) {
+    try_on_full_disk([](const Path& data) { std::filesystem::create_directory(data); },
+                     [&](const Path& data) { return Arguments{"import", "pickapic-v0", file, "--data", data}; }, more);
+    if (IsSkipped()) return;
+  }
+}
+
+TEST_F(FullDisk, Label) {
+  try_on_full_disk([](const Path& data) { make_small_world(data, 40); },
+                   [](const Path& data) { return Arguments{"label", "--data", data}; });
+}
+
+TEST_F(FullDisk, Fetch) {
+  test::HttpServer server([](const test::HttpRequest&) {
+    test::HttpResponse response;
+    response.body = noisy_png(1, 64);
+    return response;
+  });
+  const auto prepare = [&](const Path& data) {
+    std::vector<workspace::Image> rows(30);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].image_uid = fmt::format("i{}", i);
+      rows[i].url = server.url(fmt::format("/{}", i));
+    }
+    workspace::Workspace::create(data).write_images(rows);
+  };
+  for (const std::uint64_t more : {0U, 100000U}) {
+    try_on_full_disk(
+        prepare, [](const Path& data) { return Arguments{"fetch", "--data", data, "--allow-local"}; }, more);
+    if (IsSkipped()) return;
+  }
+}
+
+TEST_F(FullDisk, Encode) {
+  const Path model = folder_ / "model";
+  make_tiny_model(model);
+  for (const std::uint64_t more : {0U, 8192U}) {
+    try_on_full_disk([](const Path& data) { make_small_world(data, 60); },
+                     [&](const Path& data) {
+                       return Arguments{"encode", "--data", data, "--model", model, "--allow-untrained", "--quiet"};
+                     },
+                     more);
+    if (IsSkipped()) return;
+  }
+}
+
+TEST_F(FullDisk, Train) {
+  const Path model = folder_ / "model";
+  make_tiny_model(model);
+  try_on_full_disk(
+      [&](const Path& data) {
+        make_small_world(data, 60);
+        ASSERT_EQ(run_line({"label", "--data", data}).code, 0);
+        ASSERT_EQ(run_line({"encode", "--data", data, "--model", model, "--allow-untrained"}).code, 0);
+      },
+      [&](const Path& data) {
+        return Arguments{"train",  "--data", data,     "--model", model,      "--head", "mlp",
+                         "--loss", "mse",    "--name", "m",       "--epochs", "2",      "--quiet"};
+      });
+}
+
+TEST_F(FullDisk, ALimitOnFileSizesIsSaidTheSameWay) {
+  const Path file = folder_ / "rankings.parquet";
+  const Path data = folder_ / "w";
+  write_rankings_file(file, 5000);
+  ChildOptions options;
+  options.max_file_bytes = 65536;
+  const ChildResult run = run_program({"import", "pickapic-v0", file, "--data", data}, options);
+  EXPECT_EQ(run.signal, 0);
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("File too large"));
+  EXPECT_THAT(final_files(data), IsEmpty());
+}
+
+TEST_F(FullDisk, AResultThatCannotBePrintedIsAnError) {
+  const Path data = folder_ / "w";
+  make_small_world(data, 10);
+  ChildOptions options;
+  options.standard_output = "/dev/full";
+  const ChildResult run = run_program({"label", "--data", data, "--json"}, options);
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("standard output"));
+}
+
+}  // namespace
+}  // namespace imagerank::cli
