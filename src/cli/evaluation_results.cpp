@@ -65,6 +65,10 @@ evaluation::ResultFacts result_facts(const reward::Reward& reward, const Evaluat
   facts.split = data.split;
   facts.prompts = data.prompts;
   facts.labels = data.labels;
+  facts.all_labels.resize(data.labels.size());
+  for (const auto& points : basis.inputs.dataset.examples.points) {
+    for (const auto& point : points) facts.all_labels[static_cast<std::size_t>(point.label)] += 1.0;
+  }
   if (!predictions.classes.empty()) {
     facts.predicted.resize(data.labels.size());
     for (const auto predicted : predictions.classes) facts.predicted[static_cast<std::size_t>(predicted)] += 1.0;

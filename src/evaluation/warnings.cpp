@@ -52,11 +52,14 @@ std::vector<std::string> find_warnings(const ResultFacts& facts, const Measureme
     warnings.push_back("one score for all: the head gives both images of every pair the same score");
   }
   const auto labels = largest_share(facts.labels);
-  if (labels.share >= kNearlyOneClass) {
-    warnings.push_back(
-        fmt::format("labels nearly of one class: {} of the {} rows have label {}; accuracy says little, read balanced "
-                    "accuracy and pair accuracy",
-                    percent(labels.share), facts.split, labels.index));
+  const auto all_labels = largest_share(facts.all_labels);
+  if (std::max(labels.share, all_labels.share) >= kNearlyOneClass) {
+    auto text = fmt::format("labels nearly of one class: {} of the {} rows have label {}", percent(labels.share),
+                            facts.split, labels.index);
+    if (!facts.all_labels.empty()) {
+      text += fmt::format(", {} of all rows label {}", percent(all_labels.share), all_labels.index);
+    }
+    warnings.push_back(text + "; accuracy says little, read balanced accuracy and pair accuracy");
   }
   if (facts.prompts < kFewPrompts) {
     warnings.push_back(

@@ -223,6 +223,10 @@ TEST(Warnings, EachTroubleIsNamed) {
   facts.labels = {5, 95};
   EXPECT_NE(only_warning(facts).find("labels nearly of one class: 95.0 %"), std::string::npos);
   facts = good_facts();
+  facts.all_labels = {290, 710};
+  EXPECT_NE(only_warning(facts).find("60.0 % of the test rows have label 0, 71.0 % of all rows label 1"),
+            std::string::npos);
+  facts = good_facts();
   facts.prompts = 29;
   EXPECT_NE(only_warning(facts).find("fewer than 30 prompts: the test split has 29"), std::string::npos);
   EXPECT_NE(only_warning(good_facts(), with_strict(0.55, 0.49, 0.61)).find("interval spans chance"), std::string::npos);
