@@ -19,7 +19,7 @@ TEST(Untrained, TheBuiltInEncoderIsTrained) {
 
 TEST(Untrained, OneStrongDirectionIsEnough) {
   IMAGERANK_SHARED_DATA(folder, "fixtures/clip_tiny_quickgelu");
-  const ClipModel model = load_clip_model(folder);
+  ClipModel model = load_clip_model(folder);
   const torch::NoGradGuard guard;
   torch::Tensor& weight = model->vision->layers[1]->fc1_weight;
   const double size = weight.std().item<double>();
