@@ -43,7 +43,6 @@ int run_run(const RunOptions& options, Terminal& terminal) {
   const std::filesystem::path data = data_folder(options.config);
   RunState state(data);
   nlohmann::ordered_json report = nlohmann::ordered_json::array();
-  std::string text;
   int code = 0;
   for (std::size_t i = 0; i < stages.size() && code == 0; ++i) {
     terminal.context().check_stop();
@@ -51,24 +50,21 @@ int run_run(const RunOptions& options, Terminal& terminal) {
     const bool skipped = !options.force && state.is_current(stage);
     const Clock::time_point start = Clock::now();
     nlohmann::ordered_json result;
+    terminal.print(fmt::format("== {}{}\n", stage.name, skipped ? ": nothing changed, skipped" : ""));
     if (!skipped) {
-      terminal.note(fmt::format("== {}", stage.name));
       std::ostringstream captured;
       Terminal inner = terminal.with_output(captured);
-      code = actions[i](inner);
+      // For people each stage speaks when it is done; for programs all of them in one object at the end.
+      code = actions[i](terminal.options().json ? inner : terminal);
       if (terminal.options().json) {
         result = nlohmann::ordered_json::parse(captured.str(), nullptr, /*allow_exceptions=*/false);
-      } else {
-        text += fmt::format("== {}\n{}", stage.name, captured.str());
       }
       if (code == 0) state.record(stage);
-    } else {
-      text += fmt::format("== {}: nothing changed, skipped\n", stage.name);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     report.push_back({{"name", stage.name}, {"seconds", seconds}, {"skipped", skipped}, {"result", result}});
   }
-  terminal.result({{"stages", report}}, [&](std::ostream& out) { out << text; });
+  terminal.result({{"stages", report}}, [](std::ostream&) {});
   return code;
 }
 

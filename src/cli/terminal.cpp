@@ -31,6 +31,13 @@ void Terminal::result(const nlohmann::ordered_json& object, const std::function<
   out_.flush();
 }
 
+void Terminal::print(const std::string& text) {
+  if (options_.json) return;
+  const std::lock_guard lock(mutex_);
+  clear_progress();
+  out_ << text << std::flush;
+}
+
 void Terminal::note(const std::string& line) {
   if (options_.quiet) return;
   const std::lock_guard lock(mutex_);

@@ -27,6 +27,8 @@ class Terminal {
 
   /// The command's one result: the JSON object with --json, otherwise what `print` writes.
   void result(const nlohmann::ordered_json& object, const std::function<void(std::ostream&)>& print);
+  /// Text on `out` before the result, for people only: nothing with --json.
+  void print(const std::string& text);
   /// A line on `err`, unless --quiet.
   void note(const std::string& line);
   /// A line on `err`, always: "warning: ...".
