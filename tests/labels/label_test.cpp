@@ -57,6 +57,26 @@ std::vector<Ranking> random_rankings(int count) {
   return rows;
 }
 
+LabelSettings splitting(SplitRule split, std::uint64_t seed = 0) {
+  LabelSettings settings;
+  settings.split = split;
+  settings.seed = seed;
+  return settings;
+}
+
+LabelSettings labelling(LabelVariant variant) {
+  LabelSettings settings;
+  settings.variant = variant;
+  return settings;
+}
+
+LabelSettings shares(double test, double validation) {
+  LabelSettings settings;
+  settings.test = test;
+  settings.validation = validation;
+  return settings;
+}
+
 class LabelTest : public ::testing::Test {
  protected:
   LabelCounts label(const std::vector<Ranking>& rows, const LabelSettings& settings) {
@@ -91,14 +111,14 @@ TEST_F(LabelTest, HandWorkedCounts) {
 }
 
 TEST_F(LabelTest, BinaryVariants) {
-  EXPECT_EQ(label(hand_worked(), {.variant = LabelVariant::kDropTies}).labels, (std::array<std::int64_t, 3>{2, 3, 0}));
-  const LabelCounts merged = label(hand_worked(), {.variant = LabelVariant::kMergeTies});
+  EXPECT_EQ(label(hand_worked(), labelling(LabelVariant::kDropTies)).labels, (std::array<std::int64_t, 3>{2, 3, 0}));
+  const LabelCounts merged = label(hand_worked(), labelling(LabelVariant::kMergeTies));
   EXPECT_EQ(merged.labels, (std::array<std::int64_t, 3>{4, 3, 0}));
   EXPECT_EQ(merged.kept, 7);
 }
 
 TEST_F(LabelTest, PairsKeepListOrder) {
-  label({ranking("1", "p", {"a", "b", "c"}, "b")}, {.test = 0.0, .validation = 0.0});
+  label({ranking("1", "p", {"a", "b", "c"}, "b")}, shares(0.0, 0.0));
   const auto pairs = workspace_.load_pairs();
   ASSERT_EQ(pairs.size(), 2U);
   EXPECT_EQ(pairs[0].image_a, "a");
@@ -111,7 +131,9 @@ TEST_F(LabelTest, PairsKeepListOrder) {
 }
 
 TEST_F(LabelTest, CsvIsTheSeeds) {
-  label({ranking("1", "a \"quoted\", prompt", {"a", "b"}, "b")}, {.csv = folder_ / "seed.csv"});
+  LabelSettings settings;
+  settings.csv = folder_ / "seed.csv";
+  label({ranking("1", "a \"quoted\", prompt", {"a", "b"}, "b")}, settings);
   EXPECT_EQ(load_file(folder_ / "seed.csv"),
             "image_uid,prompt,label\na,\"a \"\"quoted\"\", prompt\",0\nb,\"a \"\"quoted\"\", prompt\",2\n");
 }
@@ -125,7 +147,7 @@ TEST_F(LabelTest, RandomSplitHasTheAskedSharesAndLeaks) {
 }
 
 TEST_F(LabelTest, PromptSplitKeepsPromptsApart) {
-  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kPrompt});
+  const LabelCounts counts = label(random_rankings(2000), splitting(SplitRule::kPrompt));
   EXPECT_EQ(counts.prompt_overlap, 0.0);
   EXPECT_EQ(counts.straddling_points, 0);
   EXPECT_GT(counts.image_overlap, 0.0);  // a few images serve two prompts
@@ -137,7 +159,7 @@ TEST_F(LabelTest, PromptSplitKeepsPromptsApart) {
 }
 
 TEST_F(LabelTest, ImageSplitKeepsImagesApart) {
-  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kImage});
+  const LabelCounts counts = label(random_rankings(2000), splitting(SplitRule::kImage));
   EXPECT_EQ(counts.image_overlap, 0.0);
   EXPECT_GT(counts.straddling_rankings, 0);
   auto images = values_by_split(false);
@@ -148,7 +170,7 @@ TEST_F(LabelTest, ImageSplitKeepsImagesApart) {
 }
 
 TEST_F(LabelTest, UserSplitKeepsUsersApartAndDropsStraddlingPointsFromTrain) {
-  const LabelCounts counts = label(random_rankings(2000), {.split = SplitRule::kUser});
+  const LabelCounts counts = label(random_rankings(2000), splitting(SplitRule::kUser));
   EXPECT_GT(counts.straddling_points, 0);
   std::map<std::string, std::set<std::string>> users;
   for (const auto& pair : workspace_.load_pairs()) users[pair.split].insert(pair.user_id);
@@ -158,7 +180,7 @@ TEST_F(LabelTest, UserSplitKeepsUsersApartAndDropsStraddlingPointsFromTrain) {
 }
 
 TEST_F(LabelTest, TimeSplitTestsOnTheNewest) {
-  label(random_rankings(500), {.split = SplitRule::kTime});
+  label(random_rankings(500), splitting(SplitRule::kTime));
   const auto rankings = workspace_.load_rankings();
   std::map<std::string, std::string> time_of;
   for (const Ranking& row : rankings) time_of[row.ranking_id] = row.created_at;
@@ -180,7 +202,7 @@ TEST_F(LabelTest, ComponentSplitSharesNothing) {
     rows.push_back(
         ranking(std::to_string(i), prompt, {"i" + island, "j" + std::to_string(i)}, "i" + island, "u" + island));
   }
-  const LabelCounts counts = label(rows, {.split = SplitRule::kComponent});
+  const LabelCounts counts = label(rows, splitting(SplitRule::kComponent));
   EXPECT_EQ(counts.prompt_overlap, 0.0);
   EXPECT_EQ(counts.image_overlap, 0.0);
   EXPECT_NEAR(static_cast<double>(counts.pair_splits[2]), 40.0, 4.0);
@@ -189,7 +211,7 @@ TEST_F(LabelTest, ComponentSplitSharesNothing) {
 TEST_F(LabelTest, OfficialSplitFollowsTheDataset) {
   auto rows = hand_worked();
   for (Ranking& row : rows) row.official_split = row.prompt == "p" ? "train" : "test_unique";
-  label(rows, {.split = SplitRule::kOfficial});
+  label(rows, splitting(SplitRule::kOfficial));
   for (const Point& point : workspace_.load_points()) EXPECT_EQ(point.split, point.prompt == "p" ? "train" : "test");
 }
 
@@ -211,9 +233,9 @@ TEST_F(LabelTest, SplitDoesNotDependOnRowOrderOrThreads) {
 }
 
 TEST_F(LabelTest, SeedChangesTheSplit) {
-  label(random_rankings(400), {.split = SplitRule::kPrompt, .seed = 1});
+  label(random_rankings(400), splitting(SplitRule::kPrompt, 1));
   auto first = values_by_split(true)["test"];
-  label(random_rankings(400), {.split = SplitRule::kPrompt, .seed = 2});
+  label(random_rankings(400), splitting(SplitRule::kPrompt, 2));
   EXPECT_NE(first, values_by_split(true)["test"]);
 }
 
@@ -228,9 +250,9 @@ TEST_F(LabelTest, BadSettingsAndDataAreNamed) {
   };
   EXPECT_EQ(code_of([&] { (void)split_rule_of("alphabet"); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code_of([&] { (void)label_variant_of("four"); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { label(hand_worked(), {.test = 1.2}); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { label(hand_worked(), {.test = 0.6, .validation = 0.5}); }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of([&] { label(hand_worked(), {.split = SplitRule::kOfficial}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), shares(1.2, 0.1)); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), shares(0.6, 0.5)); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { label(hand_worked(), splitting(SplitRule::kOfficial)); }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code_of([&] { label({}, {}); }), ErrorCode::kCorruptData);
   EXPECT_FALSE(workspace_.has_table("points"));
 }
