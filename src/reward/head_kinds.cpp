@@ -17,6 +17,7 @@ constexpr std::array kLossNames = {
     std::pair{Loss::kMse, std::string_view("mse")}, std::pair{Loss::kCe, std::string_view("ce")},
     std::pair{Loss::kBce, std::string_view("bce")}, std::pair{Loss::kBt, std::string_view("bt")}};
 
+// Rates, decay and dropout of interaction and clip: by cross-validation over the prompts of a simulated world.
 constexpr std::array kHeads = {
     HeadKind{"mlp", "linear to 512, ReLU, linear, over [image | text]", kAllLosses, InputScaling::kStandardise, 3e-4,
              0.01, 0.0},
@@ -26,9 +27,9 @@ constexpr std::array kHeads = {
              InputScaling::kStandardise, 1e-3, 0.01, 0.0},
     HeadKind{"linear", "one linear layer over [image | text]", kAllLosses, InputScaling::kStandardise, 1e-3, 0.01, 0.0},
     HeadKind{"interaction", "linear to 512, ReLU, linear, over [image | text | image * text]", kAllLosses,
-             InputScaling::kStandardise, 3e-4, 0.1, 0.3},
+             InputScaling::kStandardise, 3e-4, 1.0, 0.5},
     HeadKind{"clip", "scaled cosine of the two vectors after low-rank residual adapters", kUtilityLosses,
-             InputScaling::kUnitLength, 1e-3, 0.01, 0.0},
+             InputScaling::kUnitLength, 3e-4, 0.01, 0.5},
 };
 
 std::string names_of(std::span<const Loss> losses) {

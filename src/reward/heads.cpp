@@ -135,7 +135,7 @@ class LstmHead final : public BaseHead {
   Linear output_;
 };
 
-/// 10 exp(scale) cos(image', text') + bias, where x' = x + up(down(x)) + shift. It starts as CLIP's own score (up and
+/// 5 exp(scale) cos(image', text') + bias, where x' = x + up(down(x)) + shift. It starts as CLIP's own score (up and
 /// shift are zero); the shift of the text lets the score also say how good an image is by itself.
 class ClipHead final : public BaseHead {
  public:
@@ -168,7 +168,7 @@ class ClipHead final : public BaseHead {
     return moved / at::clamp_min((moved * moved).sum(1, /*keepdim=*/true), 1e-12).sqrt();
   }
 
-  static constexpr double kStartScale = 2.302585092994046;    // ln 10
+  static constexpr double kStartScale = 1.6094379124341003;   // ln 5
   static constexpr double kLargestScale = 4.605170185988092;  // ln 100, CLIP's own limit
   std::int64_t dim_;
   Adapter image_, text_;

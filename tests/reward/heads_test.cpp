@@ -215,9 +215,9 @@ TEST(Heads, TheLstmReadsImageThenText) {
 TEST(Heads, ClipStartsAsTheScaledCosine) {
   const auto head = make_head({.head = "clip", .dim = 3, .rank = 2}, random_parameters(1));
   const at::NoGradGuard guard;
-  // cos of (1, 0, 0) and (0.6, 0.8, 0) is 0.6, times the scale's start of 10.
+  // cos of (1, 0, 0) and (0.6, 0.8, 0) is 0.6, times the scale's start of 5.
   const at::Tensor row = at::tensor({1.0F, 0.0F, 0.0F, 0.6F, 0.8F, 0.0F}).view({1, 6});
-  EXPECT_NEAR(head->forward(row, {}).item<float>(), 6.0F, 1e-5F);
+  EXPECT_NEAR(head->forward(row, {}).item<float>(), 3.0F, 1e-5F);
 }
 
 TEST(Heads, WhatDoesNotFitIsRefusedByName) {
