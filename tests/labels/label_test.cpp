@@ -1,5 +1,6 @@
 #include "labels/label.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -47,12 +48,12 @@ std::vector<Ranking> random_rankings(int count) {
     std::set<std::string> used;
     while (images.size() < 4) {
       const auto owner = random.chance(0.02) ? random.below(static_cast<std::uint64_t>(count) / 5) : prompt;
-      const std::string uid = "p" + std::to_string(owner) + "-" + std::to_string(random.below(8));
+      const std::string uid = fmt::format("p{}-{}", owner, random.below(8));
       if (used.insert(uid).second) images.push_back(uid);
     }
     const std::string best = random.chance(0.28) ? "" : images[random.below(4)];
-    rows.push_back(ranking(std::to_string(i), "prompt " + std::to_string(prompt), images, best,
-                           "user" + std::to_string(random.below(40)), "2023-01-01 00:00:" + std::to_string(1000 + i)));
+    rows.push_back(ranking(std::to_string(i), fmt::format("prompt {}", prompt), images, best,
+                           fmt::format("user{}", random.below(40)), fmt::format("2023-01-01 00:00:{}", 1000 + i)));
   }
   return rows;
 }
@@ -198,9 +199,9 @@ TEST_F(LabelTest, ComponentSplitSharesNothing) {
   std::vector<Ranking> rows;
   for (int i = 0; i < 200; ++i) {
     const std::string island = std::to_string(i / 4);
-    const std::string prompt = "prompt " + island + (i % 2 == 0 ? "x" : "y");
-    rows.push_back(
-        ranking(std::to_string(i), prompt, {"i" + island, "j" + std::to_string(i)}, "i" + island, "u" + island));
+    const std::string prompt = fmt::format("prompt {}{}", island, i % 2);
+    rows.push_back(ranking(std::to_string(i), prompt, {fmt::format("i{}", island), fmt::format("j{}", i)},
+                           fmt::format("i{}", island), fmt::format("u{}", island)));
   }
   const LabelCounts counts = label(rows, splitting(SplitRule::kComponent));
   EXPECT_EQ(counts.prompt_overlap, 0.0);
