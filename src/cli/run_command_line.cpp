@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "clip/models.h"
 #include "core/fail.h"
 #include "imagerank/version.h"
 
@@ -85,6 +86,8 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
   try {
     Terminal terminal(out, err,
                       {global.json, global.quiet, ::isatty(STDERR_FILENO) == 1, global.threads, std::move(stop)});
+    if (global.threads > 0) clip::set_tower_threads(global.threads);
+    if (const auto warning = clip::slow_blas_warning()) terminal.warn(*warning);
     return run(terminal);
   } catch (const Error& error) {
     return report(err, name, error.what(), exit_code(error.code()));

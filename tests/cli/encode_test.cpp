@@ -70,7 +70,8 @@ TEST_F(EncodeCommand, BrokenImagesAreCountedAndTheRestGoesOn) {
   EXPECT_EQ(run.json()["images"], 38);
   EXPECT_EQ(run.json()["failed"], 2);
   std::map<std::string, int> reasons;
-  for (const auto& failure : run.json()["failures"]) ++reasons[failure["reason"].get<std::string>()];
+  const auto report = run.json();
+  for (const auto& failure : report["failures"]) ++reasons[failure["reason"].get<std::string>()];
   EXPECT_EQ(reasons, (std::map<std::string, int>{{"corrupt", 1}, {"missing", 1}}));
   EXPECT_EQ(encode({"--allow-untrained", "--strict"}).code, 1);
 

@@ -32,7 +32,8 @@ class RunCommand : public ::testing::Test {
   }
   static std::vector<std::string> ran(const LineRun& outcome) {
     std::vector<std::string> names;
-    for (const auto& stage : outcome.json()["stages"]) {
+    const auto report = outcome.json();
+    for (const auto& stage : report["stages"]) {
       if (!stage["skipped"].get<bool>()) names.push_back(stage["name"].get<std::string>());
     }
     return names;
