@@ -1,10 +1,11 @@
 // One epoch of each of the seed's heads on random vectors, batch 64, everything that `train` does in it included.
-// usage: train_heads [ROWS=76332] [DIM=2048] [EPOCHS=1] [THREADS=all]     DIM is that of [image | text].
+// usage: train_heads [ROWS=76332] [DIM=2048] [EPOCHS=1] [THREADS=1]     DIM is that of [image | text].
 // A peer in PyTorch trains the same layers on a random [ROWS, DIM] matrix; quote the ratio from one run on one machine.
 #include <fmt/format.h>
 
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -40,7 +41,7 @@ int main(int argc, char** argv) {
   const Examples examples = random_examples(rows, dim);
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / "imagerank_train_heads";
   imagerank::RunContext context;
-  context.threads = argument(4, 0);
+  context.threads = argument(4, 1);
   const std::pair<const char*, const char*> heads[] = {{"mlp", "mse"}, {"lstm", "ce"}, {"cnn", "ce"}};
   for (const auto& [head, loss] : heads) {
     std::filesystem::remove_all(folder);
@@ -48,10 +49,13 @@ int main(int argc, char** argv) {
     options.head = head;
     options.loss = loss;
     options.epochs = argument(3, 1);
+    const std::clock_t started = std::clock();
     const auto report =
         imagerank::reward::train_reward(examples, options, {{"encoder", "random"}, {"model", ""}}, folder, context);
-    std::cout << fmt::format("{}: {:.2f} s/epoch ({} threads)\n", head,
-                             report.record["seconds"].get<double>() / options.epochs, context.thread_count())
+    const double cpu = static_cast<double>(std::clock() - started) / CLOCKS_PER_SEC;
+    std::cout << fmt::format("{}: {:.2f} s/epoch ({} threads; with set-up {:.2f} CPU-s/epoch)\n", head,
+                             report.record["seconds"].get<double>() / options.epochs, context.thread_count(),
+                             cpu / options.epochs)
               << std::flush;
   }
   std::filesystem::remove_all(folder);

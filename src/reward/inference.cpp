@@ -8,6 +8,8 @@
 #include <span>
 #include <utility>
 
+#include "clip/models.h"
+
 namespace imagerank::reward {
 
 std::vector<float> run_head(const Head& head, std::size_t dim, std::size_t outputs, std::size_t count,
@@ -56,11 +58,7 @@ Scores scores_from_outputs(Loss loss, std::int32_t class_count, std::vector<floa
   return scores;
 }
 
-TorchThreads::TorchThreads(int threads) : before_(at::get_num_threads()) {
-  if (threads != before_) at::set_num_threads(threads);
-}
-TorchThreads::~TorchThreads() {
-  if (at::get_num_threads() != before_) at::set_num_threads(before_);
-}
+TorchThreads::TorchThreads(int threads) : before_(at::get_num_threads()) { clip::set_tower_threads(threads); }
+TorchThreads::~TorchThreads() { clip::set_tower_threads(before_); }
 
 }  // namespace imagerank::reward

@@ -20,7 +20,7 @@ namespace imagerank::reward {
 /// What a head's numbers mean under its loss. @param outputs  [count, output_count(loss, class_count)].
 [[nodiscard]] Scores scores_from_outputs(Loss loss, std::int32_t class_count, std::vector<float> outputs);
 
-/// While it lives, libtorch uses `threads` threads.
+/// While it lives, libtorch and the BLAS behind it use `threads` threads.
 class TorchThreads {
  public:
   explicit TorchThreads(int threads);

@@ -37,6 +37,7 @@ struct TrainReport {
 /// warning, where validation has no rows). Same examples, options and thread count: same bytes of reward.safetensors.
 /// Each epoch leaves a checkpoint, so that the same call after a stop or a crash loses at most an epoch and ends with
 /// the same bytes; one that finds its reward finished does nothing.
+/// @param context  its threads: 0 is one here; steps are too short for more to pay on most machines.
 /// @param origin  fields to add to the record: "encoder" and "model" must be among them.
 /// @throws Error kInvalidArgument for an option, or a loss that does not fit; kNotFound without training rows;
 ///   kCorruptData for bad rows; kCancelled once stopped; kIo, kResourceLimit.
