@@ -17,14 +17,14 @@ constexpr std::array kLossNames = {
     std::pair{Loss::kMse, std::string_view("mse")}, std::pair{Loss::kCe, std::string_view("ce")},
     std::pair{Loss::kBce, std::string_view("bce")}, std::pair{Loss::kBt, std::string_view("bt")}};
 
-// Rates, decay and dropout of interaction and clip: by cross-validation over the prompts of a simulated world.
+// Rates, decay and dropout are what validation preferred on a simulated world of 3,000 rankings, split by prompt.
 constexpr std::array kHeads = {
-    HeadKind{"mlp", "linear to 512, ReLU, linear, over [image | text]", kAllLosses, InputScaling::kStandardise, 3e-4,
-             0.01, 0.0},
+    HeadKind{"mlp", "linear to 512, ReLU, linear, over [image | text]", kAllLosses, InputScaling::kStandardise, 1e-3,
+             0.3, 0.0},
     HeadKind{"cnn", "two 3x3 convolutions over [image | text] as a plane of 32 rows", kAllLosses,
-             InputScaling::kStandardise, 3e-4, 0.01, 0.0},
+             InputScaling::kStandardise, 1e-3, 0.1, 0.0},
     HeadKind{"lstm", "100 hidden units over two time steps: image vector, text vector", kAllLosses,
-             InputScaling::kStandardise, 1e-3, 0.01, 0.0},
+             InputScaling::kStandardise, 3e-4, 0.1, 0.0},
     HeadKind{"linear", "one linear layer over [image | text]", kAllLosses, InputScaling::kStandardise, 1e-3, 0.01, 0.0},
     HeadKind{"interaction", "linear to 512, ReLU, linear, over [image | text | image * text]", kAllLosses,
              InputScaling::kStandardise, 3e-4, 1.0, 0.5},
