@@ -121,19 +121,6 @@ std::vector<std::filesystem::path> list_images(const std::vector<std::string>& a
   return paths;
 }
 
-const char* reason_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kNotFound:
-      return "missing";
-    case ErrorCode::kResourceLimit:
-      return "too_large";
-    case ErrorCode::kIo:
-      return "io";
-    default:
-      return "corrupt";
-  }
-}
-
 /// Preprocessed images on their way to the tower, in order; a failed one is a row of NaN.
 struct ImageBatch {
   std::vector<float> pixels;
@@ -154,7 +141,7 @@ ImageBatch prepare_batch(std::span<const std::filesystem::path> paths, const ima
           std::ranges::copy(images::preprocess(images::load_image(paths[i]), options), target);
         } catch (const Error& broken) {
           std::fill_n(target, row, kNan);
-          batch.failures[i] = ItemFailure{paths[i].string(), reason_of(broken.code()), broken.what()};
+          batch.failures[i] = ItemFailure{paths[i].string(), images::failure_reason(broken.code()), broken.what()};
         }
       }
     } catch (...) {

@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "cli/encoder_options.h"
+#include "core/atomic_file.h"
 #include "embeddings/encode.h"
 
 namespace imagerank::cli {
@@ -31,15 +32,13 @@ void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std:
 
 int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
   const auto workspace = workspace::Workspace::open(options.data);
-  clip::EncoderOptions encoder_options;
-  encoder_options.precision = precision_of(options.precision);
-  encoder_options.device = device_of(options.device);
-  encoder_options.allow_untrained = options.allow_untrained;
-  encoder_options.tokenizer_dir = options.tokenizer;
-  const auto encoder = clip::Encoder::load(options.model, encoder_options);
+  const auto [encoder, record] =
+      load_named_encoder(options.model, options.precision, options.device, options.tokenizer, options.allow_untrained);
   if (encoder.untrained())
     terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
   const auto counts = embeddings::encode_workspace(workspace, encoder, {.batch = options.batch}, terminal.context());
+  // So that `train` and all that follows find the encoder of these vectors again.
+  write_file_atomically(workspace.embeddings_dir(encoder.name()) / "encoder.json", record.dump(2) + "\n");
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
   for (const ItemFailure& failure : counts.failed) {
     failures.push_back({{"item", failure.item}, {"reason", failure.reason}, {"detail", failure.detail}});

@@ -27,19 +27,6 @@ namespace {
 /// Bytes of tensor held at once, whatever the number of images.
 constexpr std::size_t kMaxBatchBytes = std::size_t{256} << 20;
 
-const char* reason_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kNotFound:
-      return "missing";
-    case ErrorCode::kResourceLimit:
-      return "too_large";
-    case ErrorCode::kIo:
-      return "io";
-    default:
-      return "corrupt";
-  }
-}
-
 /// `row` becomes the image's tensor, or NaN and a failure.
 std::optional<ItemFailure> preprocess_one(const std::filesystem::path& path, const images::PreprocessOptions& options,
                                           std::span<float> row) {
@@ -49,7 +36,7 @@ std::optional<ItemFailure> preprocess_one(const std::filesystem::path& path, con
     return std::nullopt;
   } catch (const Error& error) {
     std::fill(row.begin(), row.end(), std::numeric_limits<float>::quiet_NaN());
-    return ItemFailure{path.string(), reason_of(error.code()), error.what()};
+    return ItemFailure{path.string(), images::failure_reason(error.code()), error.what()};
   }
 }
 

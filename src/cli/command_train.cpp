@@ -12,19 +12,13 @@
 
 #include "cli/dataset.h"
 #include "cli/encoder_options.h"
-#include "clip/encoder.h"
+#include "core/atomic_file.h"
 #include "core/fail.h"
 #include "reward/head_kinds.h"
 #include "workspace/workspace.h"
 
 namespace imagerank::cli {
 namespace {
-
-/// What a reward's record says of its encoder.
-struct Origin {
-  std::string encoder;
-  nlohmann::json record;
-};
 
 /// The folders under embeddings/, by name.
 std::vector<std::string> encoders_of(const workspace::Workspace& workspace) {
@@ -37,37 +31,27 @@ std::vector<std::string> encoders_of(const workspace::Workspace& workspace) {
   return names;
 }
 
-/// The encoder whose vectors are the only ones there. Where it is, nobody said: `rank` then needs --model.
-Origin only_encoder(const workspace::Workspace& workspace) {
+/// The encoder whose vectors are the only ones there, as `encode` recorded it.
+nlohmann::json only_encoder(const workspace::Workspace& workspace) {
   const std::vector<std::string> names = encoders_of(workspace);
+  const std::string root = workspace.root().string();
   if (names.empty()) {
-    fail(ErrorCode::kNotFound, "{}: no vectors; run `imagerank encode --data {} --model ...` first",
-         workspace.root().string(), workspace.root().string());
+    fail(ErrorCode::kNotFound, "{}: no vectors; run `imagerank encode --data {} --model ...` first", root, root);
   }
   if (names.size() > 1) {
-    fail(ErrorCode::kInvalidArgument, "--model: {} holds vectors of several encoders, say which model: {}",
-         workspace.root().string(), fmt::format("{}", fmt::join(names, ", ")));
+    fail(ErrorCode::kInvalidArgument, "--model: {} holds vectors of several encoders, say which model: {}", root,
+         fmt::format("{}", fmt::join(names, ", ")));
   }
-  const bool bf16 = names.front().find("-bf16-") != std::string::npos;
-  return {names.front(),
-          {{"encoder", names.front()}, {"model", ""}, {"precision", bf16 ? "bf16" : "fp32"}, {"tokenizer", ""}}};
-}
-
-Origin named_encoder(const TrainCommandOptions& options) {
-  clip::EncoderOptions encoder_options;
-  encoder_options.precision = precision_of(options.precision);
-  encoder_options.tokenizer_dir = options.tokenizer;
-  encoder_options.allow_untrained = true;  // `encode` has asked; the record says it
-  const auto encoder = clip::Encoder::load(options.model, encoder_options);
-  // A built-in model is found from anywhere by its name, a folder only by its whole path.
-  const bool builtin = options.model.starts_with("builtin/");
-  const std::string tokenizer = options.tokenizer.empty() ? "" : std::filesystem::canonical(options.tokenizer).string();
-  return {encoder.name(),
-          {{"encoder", encoder.name()},
-           {"model", builtin ? options.model : encoder.folder().string()},
-           {"precision", options.precision},
-           {"tokenizer", tokenizer},
-           {"encoder_untrained", encoder.untrained()}}};
+  const std::filesystem::path path = workspace.embeddings_dir(names.front()) / "encoder.json";
+  if (!std::filesystem::exists(path)) {
+    fail(ErrorCode::kNotFound, "{}: no such file: `imagerank encode` did not end; run it again", path.string());
+  }
+  nlohmann::json record = nlohmann::json::parse(load_file(path), nullptr, false);
+  if (!record.is_object() || record.value("encoder", nlohmann::json()) != names.front()) {
+    fail(ErrorCode::kCorruptData, "{}: expected the record of encoder {}; run `imagerank encode` again", path.string(),
+         names.front());
+  }
+  return record;
 }
 
 void check_name(const std::string& name) {
@@ -109,19 +93,23 @@ int run_train(const TrainCommandOptions& options, Terminal& terminal) {
   const reward::Loss loss = reward::parse_loss(options.training.loss);
   if (loss != reward::Loss::kBce) reward::check_loss(kind, loss, 2);
 
-  Origin origin = options.model.empty() ? only_encoder(workspace) : named_encoder(options);
-  const Dataset dataset = load_dataset(workspace, origin.encoder);
+  // An untrained encoder is let through: `encode` has asked, and the record says it.
+  nlohmann::json origin =
+      options.model.empty()
+          ? only_encoder(workspace)
+          : load_named_encoder(options.model, options.precision, "cpu", options.tokenizer, true).record;
+  const Dataset dataset = load_dataset(workspace, origin.at("encoder"));
   if (dataset.points_without_vectors + dataset.pairs_without_vectors != 0) {
     terminal.warn(fmt::format("{} points and {} pairs have an image or prompt without a vector and were left out",
                               with_thousands(dataset.points_without_vectors),
                               with_thousands(dataset.pairs_without_vectors)));
   }
-  origin.record["labels"] = dataset.examples.class_count == 2 ? "binary" : "three";
-  if (origin.record.value("encoder_untrained", false)) {
+  origin["labels"] = dataset.examples.class_count == 2 ? "binary" : "three";
+  if (origin.value("encoder_untrained", false)) {
     terminal.warn("the encoder was never trained: what is learned on it says nothing about images");
   }
   const reward::TrainReport report =
-      reward::train_reward(dataset.examples, options.training, origin.record, folder, terminal.context());
+      reward::train_reward(dataset.examples, options.training, origin, folder, terminal.context());
   const nlohmann::json& record = report.record;
   for (const nlohmann::json& warning : record["warnings"]) terminal.warn(warning.get<std::string>());
   if (report.resumed_from != 0) terminal.note(fmt::format("resumed after epoch {}", report.resumed_from));

@@ -11,11 +11,14 @@ class App;
 
 namespace imagerank::cli {
 
+/// Declares a command's options; what it returns runs it.
+using AddCommand = std::function<int(Terminal&)>(CLI::App& command);
+
 /// One subcommand: its name, its line in `imagerank --help`, and what declares its options.
 struct Command {
   const char* name;
   const char* summary;
-  std::function<int(Terminal&)> (*add)(CLI::App& command);
+  AddCommand* add;  ///< nullptr: only the program with libtorch has it
 };
 
 /// Every subcommand, in the order of the flow.

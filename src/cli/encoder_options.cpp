@@ -1,5 +1,8 @@
 #include "cli/encoder_options.h"
 
+#include <filesystem>
+#include <utility>
+
 #include "core/fail.h"
 
 namespace imagerank::cli {
@@ -15,6 +18,23 @@ clip::Device device_of(const std::string& name) {
   if (name == "cpu") return clip::Device::kCpu;
   if (name == "cuda") return clip::Device::kCuda;
   fail(ErrorCode::kInvalidArgument, "--device: expected cpu or cuda, found '{}'", name);
+}
+
+NamedEncoder load_named_encoder(const std::string& model, const std::string& precision, const std::string& device,
+                                const std::string& tokenizer, bool allow_untrained) {
+  clip::EncoderOptions options;
+  options.precision = precision_of(precision);
+  options.device = device_of(device);
+  options.tokenizer_dir = tokenizer;
+  options.allow_untrained = allow_untrained;
+  auto encoder = clip::Encoder::load(model, options);
+  // A built-in model is found from anywhere by its name, a folder only by its whole path.
+  nlohmann::json record = {{"encoder", encoder.name()},
+                           {"model", model.starts_with("builtin/") ? model : encoder.folder().string()},
+                           {"precision", precision},
+                           {"tokenizer", tokenizer.empty() ? "" : std::filesystem::canonical(tokenizer).string()},
+                           {"encoder_untrained", encoder.untrained()}};
+  return {std::move(encoder), std::move(record)};
 }
 
 }  // namespace imagerank::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "clip/encoder.h"
@@ -10,5 +11,16 @@ namespace imagerank::cli {
 [[nodiscard]] clip::Precision precision_of(const std::string& name);
 /// "cpu" | "cuda". @throws Error kInvalidArgument.
 [[nodiscard]] clip::Device device_of(const std::string& name);
+
+/// The encoder that the options named, and how to find it again.
+struct NamedEncoder {
+  clip::Encoder encoder;
+  nlohmann::json record;  ///< encoder, model, precision, tokenizer, encoder_untrained: what rewards say of theirs
+};
+/// @param model  "builtin/sample" or a folder. @param tokenizer  a folder, or "" for the model's own.
+/// @throws Error as clip::Encoder::load.
+[[nodiscard]] NamedEncoder load_named_encoder(const std::string& model, const std::string& precision,
+                                              const std::string& device, const std::string& tokenizer,
+                                              bool allow_untrained);
 
 }  // namespace imagerank::cli

@@ -1,9 +1,16 @@
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <stop_token>
+#include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "cli/commands.h"
@@ -35,9 +42,25 @@ std::jthread watch_signals(std::stop_source source) {
   });
 }
 
+/// Replaces this process by the program with libtorch if the command is one of its own; returns otherwise.
+void hand_over_model_commands(char** argv) {
+  const std::string_view name = argv[0] != nullptr && argv[1] != nullptr ? argv[1] : "";
+  for (const imagerank::cli::Command& command : imagerank::cli::commands()) {
+    if (command.add != nullptr || command.name != name) continue;
+    std::error_code error;
+    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+    const std::filesystem::path program = self.parent_path() / "imagerank-torch";
+    execv(program.c_str(), argv);
+    std::cerr << "imagerank: " << program.string() << ": expected the part of this program that runs `" << name
+              << "`: " << std::strerror(errno) << '\n';
+    std::exit(1);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  hand_over_model_commands(argv);
   std::ios::sync_with_stdio(false);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit on file sizes a write then fails and is reported, as on a full disk

@@ -6,7 +6,6 @@
 #include <ostream>
 
 #include "cli/commands.h"
-#include "clip/models.h"
 #include "core/fail.h"
 #include "imagerank/version.h"
 
@@ -62,6 +61,7 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
   std::function<int(Terminal&)> run;
   for (const Command& command : commands()) {
     CLI::App* const subcommand = app.add_subcommand(command.name, command.summary);
+    if (command.add == nullptr) continue;
     const std::function<int(Terminal&)> action = command.add(*subcommand);
     add_global_options(*subcommand, global);
     refuse_negative_counts(*subcommand);
@@ -86,8 +86,6 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
   try {
     Terminal terminal(out, err,
                       {global.json, global.quiet, ::isatty(STDERR_FILENO) == 1, global.threads, std::move(stop)});
-    if (global.threads > 0) clip::set_tower_threads(global.threads);
-    if (const auto warning = clip::slow_blas_warning()) terminal.warn(*warning);
     return run(terminal);
   } catch (const Error& error) {
     return report(err, name, error.what(), exit_code(error.code()));

@@ -28,19 +28,6 @@ struct Prepared {
   std::optional<ItemFailure> failure;
 };
 
-std::string reason_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kNotFound:
-      return "missing";
-    case ErrorCode::kResourceLimit:
-      return "too_large";
-    case ErrorCode::kIo:
-      return "unreadable";
-    default:
-      return "corrupt";
-  }
-}
-
 Prepared prepare(const workspace::Workspace& workspace, const workspace::Image& image,
                  const images::PreprocessOptions& options) {
   Prepared prepared;
@@ -54,7 +41,7 @@ Prepared prepare(const workspace::Workspace& workspace, const workspace::Image& 
     prepared.content = sha256_hex(bytes);
     prepared.pixels = images::preprocess(images::decode_image(std::as_bytes(std::span(bytes))), options);
   } catch (const Error& error) {
-    prepared.failure = {image.image_uid, reason_of(error.code()), error.what()};
+    prepared.failure = {image.image_uid, images::failure_reason(error.code()), error.what()};
   }
   return prepared;
 }

@@ -105,4 +105,17 @@ Image load_image(const std::filesystem::path& path, const DecodeLimits& limits) 
   }
 }
 
+std::string failure_reason(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotFound:
+      return "missing";
+    case ErrorCode::kResourceLimit:
+      return "too_large";
+    case ErrorCode::kIo:
+      return "unreadable";
+    default:
+      return "corrupt";
+  }
+}
+
 }  // namespace imagerank::images

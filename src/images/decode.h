@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "imagerank/error.h"
 #include "images/image.h"
 
 namespace imagerank::images {
@@ -30,5 +32,7 @@ struct DecodeLimits {
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const DecodeLimits& limits = {});
 /// @throws also kNotFound, kIo; every message names the file.
 [[nodiscard]] Image load_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
+/// Why an image could not be used, countable: "missing", "too_large", "unreadable" or "corrupt".
+[[nodiscard]] std::string failure_reason(ErrorCode code);
 
 }  // namespace imagerank::images

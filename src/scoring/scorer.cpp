@@ -23,19 +23,6 @@ namespace {
 /// Prompts whose vectors are kept: a caller that scores block by block asks for the same ones again.
 constexpr std::size_t kMaxKeptPrompts = 1 << 14;
 
-std::string reason_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kNotFound:
-      return "missing";
-    case ErrorCode::kResourceLimit:
-      return "too_large";
-    case ErrorCode::kIo:
-      return "io";
-    default:
-      return "corrupt";
-  }
-}
-
 ScoredImage failed_item(std::string reason, std::string detail) {
   return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail)};
 }
@@ -110,7 +97,7 @@ void Scorer::State::prepare(std::size_t begin, std::size_t end, const Load& load
       try {
         pixels[i - begin] = images::preprocess(load(i), encoder.preprocessing());
       } catch (const Error& error) {
-        results[i] = failed_item(reason_of(error.code()), error.what());
+        results[i] = failed_item(images::failure_reason(error.code()), error.what());
       } catch (const std::bad_alloc&) {
         results[i] = failed_item("too_large", "out of memory");
       }

@@ -35,8 +35,19 @@ constexpr std::array kTruth = {
     ColumnSchema{"prompt", "VARCHAR"},
     ColumnSchema{"utility", "DOUBLE"},
 };
+constexpr std::array kRatings = {
+    ColumnSchema{"image_uid", "VARCHAR"}, ColumnSchema{"prompt", "VARCHAR"}, ColumnSchema{"user_id", "VARCHAR"},
+    ColumnSchema{"aspect", "VARCHAR"},    ColumnSchema{"score", "DOUBLE"},
+};
+constexpr std::array kPerturbed = {
+    ColumnSchema{"prompt", "VARCHAR"},
+    ColumnSchema{"perturbed_prompt", "VARCHAR"},
+    ColumnSchema{"mode", "VARCHAR"},
+    ColumnSchema{"what_changed", "VARCHAR"},
+};
 constexpr std::array kTables = {
     TableSchema{"rankings", "import", kRankings}, TableSchema{"images", "import", kImages},
+    TableSchema{"ratings", "import", kRatings},   TableSchema{"perturbed", "perturb", kPerturbed},
     TableSchema{"points", "label", kPoints},      TableSchema{"pairs", "label", kPairs},
     TableSchema{"truth", "simulate", kTruth},
 };

@@ -67,6 +67,9 @@ TEST_F(TrainCommand, TheOnlyEncoderNeedsNoName) {
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_EQ(run.json()["data"]["train_used"], 20);
   EXPECT_EQ(run.json()["data"]["train_unit"], "pairs");
+  const auto record = nlohmann::json::parse(load_file(reward("plain") / "reward.json"));
+  EXPECT_EQ(record.at("model"), std::filesystem::canonical(model()).string()) << "`rank` must find it again";
+  EXPECT_TRUE(record.at("encoder_untrained").get<bool>());
   const std::filesystem::path other = std::filesystem::path(data()) / "embeddings" / "other-fp32-00000000";
   std::filesystem::create_directories(other);
   const LineRun several = train({"--head", "linear", "--loss", "bt", "--name", "plain"});

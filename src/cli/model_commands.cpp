@@ -1,0 +1,57 @@
+#include "cli/model_commands.h"
+
+#include <array>
+#include <utility>
+
+#include "cli/command_compare.h"
+#include "cli/command_embed.h"
+#include "cli/command_encode.h"
+#include "cli/command_eval.h"
+#include "cli/command_models.h"
+#include "cli/command_preprocess.h"
+#include "cli/command_pretrain.h"
+#include "cli/command_rank.h"
+#include "cli/command_run.h"
+#include "cli/command_score.h"
+#include "cli/command_tokenize.h"
+#include "cli/command_train.h"
+#include "clip/models.h"
+
+namespace imagerank::cli {
+namespace {
+
+/// The command, with libtorch set up for it first.
+template <AddCommand* kAdd>
+std::function<int(Terminal&)> on_libtorch(CLI::App& command) {
+  return [action = kAdd(command)](Terminal& terminal) {
+    if (terminal.options().threads > 0) clip::set_tower_threads(terminal.options().threads);
+    if (const auto warning = clip::slow_blas_warning()) terminal.warn(*warning);
+    return action(terminal);
+  };
+}
+
+constexpr std::array<std::pair<std::string_view, AddCommand*>, 12> kModelCommands = {{
+    {"encode", on_libtorch<add_encode>},
+    {"pretrain", on_libtorch<add_pretrain>},
+    {"train", on_libtorch<add_train>},
+    {"eval", on_libtorch<add_eval>},
+    {"compare", on_libtorch<add_compare>},
+    {"rank", on_libtorch<add_rank>},
+    {"score", on_libtorch<add_score>},
+    {"tokenize", on_libtorch<add_tokenize>},
+    {"preprocess", on_libtorch<add_preprocess>},
+    {"embed", on_libtorch<add_embed>},
+    {"models", on_libtorch<add_models>},
+    {"run", on_libtorch<add_run>},
+}};
+
+}  // namespace
+
+AddCommand* model_command(std::string_view name) noexcept {
+  for (const auto& [candidate, add] : kModelCommands) {
+    if (candidate == name) return add;
+  }
+  return nullptr;
+}
+
+}  // namespace imagerank::cli

@@ -1,0 +1,7 @@
+#include "cli/model_commands.h"
+
+namespace imagerank::cli {
+
+AddCommand* model_command(std::string_view /*name*/) noexcept { return nullptr; }
+
+}  // namespace imagerank::cli
