@@ -27,15 +27,9 @@ void print(std::ostream& out, const preferences::ImportCounts& counts, const std
 }  // namespace
 
 int run_import(const ImportOptions& options, Terminal& terminal) {
-  if (options.format != "pickapic-v0") {
-    fail(ErrorCode::kInvalidArgument, "FORMAT: expected pickapic-v0, found '{}'", options.format);
-  }
-  for (const auto& file : options.files) {
-    if (!std::filesystem::exists(file))
-      fail(ErrorCode::kNotFound, "{}: expected a Parquet file, found nothing", file.string());
-  }
+  const preferences::Format& format = preferences::format_of(options.format);
   const auto workspace = workspace::Workspace::create(options.data);
-  const auto counts = preferences::import_pickapic_v0(workspace, options.files, terminal.context());
+  const auto counts = preferences::import_files(workspace, format, options.files, {}, terminal.context());
   if (!counts.ignored_columns.empty()) {
     terminal.note(fmt::format("columns not kept: {}", fmt::join(counts.ignored_columns, ", ")));
   }
