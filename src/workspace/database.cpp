@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
 
 /// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
-constexpr int kRowGroup = 20480;
+constexpr int kRowGroup = 10240;
 
 std::string first_line(const char* message) {
   const std::string_view text = message == nullptr ? "unknown error" : message;
