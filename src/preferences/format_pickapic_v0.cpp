@@ -41,7 +41,7 @@ void read_images(Incoming& incoming, const Source& source) {
 }  // namespace
 
 void read_pickapic_v0(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options) {
-  const Source source(incoming.database(), file);
+  const Source source(incoming, file);
   if (source.has("best_image_uid") || source.has("image_1_uid")) {
     read_rankings(incoming, source, options);
   } else if (source.has("image_uid") && (source.has("url") || source.has("path"))) {

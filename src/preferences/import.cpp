@@ -10,7 +10,18 @@ namespace imagerank::preferences {
 namespace {
 
 constexpr std::array kFormats = {
-    Format{"pickapic-v0", "Pick-a-Pic v0: PickaPic-rankings and PickaPic-images", read_pickapic_v0},
+    Format{"pickapic-v0", "PickaPic-rankings and PickaPic-images: Parquet or CSV", read_pickapic_v0},
+    Format{"pickapic", "Pick-a-Pic v1 and v2, with images or without: Parquet or CSV", read_pickapic},
+    Format{"hpdv2", "HPDv2 (and HPDv1): train.json, test.json", read_hpdv2},
+    Format{"hpdv3", "HPDv3: all.json, train.json, test.json", read_hpdv3},
+    Format{"imagereward", "ImageReward's test.json", read_imagereward},
+    Format{"imagerewarddb", "ImageRewardDB's metadata: Parquet or JSON; a row an image, prompt or pair",
+           read_imagerewarddb},
+    Format{"richhf", "RichHF-18K: TFRecord of scores for images of Pick-a-Pic v1", read_richhf},
+    Format{"urls", "URLs: one a line (a prompt after a tab), or a table with a column url", read_urls},
+    Format{"csv", "any CSV table, by --columns", read_csv},
+    Format{"jsonl", "any JSON Lines or JSON list, by --columns", read_jsonl},
+    Format{"parquet", "any Parquet table, by --columns", read_parquet},
 };
 
 /// Patterns become the files that they match.
@@ -42,6 +53,10 @@ std::vector<std::filesystem::path> expand(workspace::Database& database,
 
 }  // namespace
 
+std::filesystem::path image_base(const std::filesystem::path& file, const ImportOptions& options) {
+  return std::filesystem::absolute(options.images.empty() ? file.parent_path() : options.images).lexically_normal();
+}
+
 std::span<const Format> formats() noexcept { return kFormats; }
 
 const Format& format_of(std::string_view name) {
@@ -57,6 +72,8 @@ ImportCounts import_files(const workspace::Workspace& workspace, const Format& f
                           const std::vector<std::filesystem::path>& files, const ImportOptions& options,
                           const RunContext& context) {
   if (files.empty()) fail(ErrorCode::kInvalidArgument, "expected at least one file");
+  if (!options.columns.empty() && !format.takes_columns())
+    fail(ErrorCode::kInvalidArgument, "--columns: expected csv, jsonl or parquet, found {}", format.name);
   Incoming incoming(workspace, context);
   const auto expanded = expand(incoming.database(), files);
   for (std::size_t i = 0; i < expanded.size(); ++i) {

@@ -23,7 +23,10 @@ struct ImportOptions {
 struct Format {
   std::string_view name;
   std::string_view help;
+  /// Stages one file. @throws Error.
   void (*read)(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options);
+  /// Whether ImportOptions::columns means something to it.
+  [[nodiscard]] bool takes_columns() const noexcept { return name == "csv" || name == "jsonl" || name == "parquet"; }
 };
 
 /// In the order in which the help lists them.

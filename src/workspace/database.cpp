@@ -116,7 +116,7 @@ void append_rows(Column& column, duckdb_vector vector, idx_t count) {
   for (idx_t row = 0; row < count; ++row) {
     const bool valid = row_is_valid(vector, row);
     column.null.push_back(!valid);
-    if (type == DUCKDB_TYPE_VARCHAR) {
+    if (type == DUCKDB_TYPE_VARCHAR || type == DUCKDB_TYPE_BLOB) {
       column.text.emplace_back(valid ? view_of(static_cast<duckdb_string_t*>(data)[row]) : std::string_view());
     } else if (is_integer(type)) {
       column.integer.push_back(valid ? integer_at(type, data, row) : 0);
@@ -224,6 +224,42 @@ Table Database::query(const std::string& sql) {
     duckdb_destroy_data_chunk(&chunk);
   }
   return table;
+}
+
+void Database::for_each_chunk(const std::string& sql, const std::function<void(const Table& rows)>& visit) {
+  duckdb_prepared_statement statement = nullptr;
+  Result result;
+  if (duckdb_prepare(state_->connection, sql.c_str(), &statement) != DuckDBSuccess) {
+    const std::string line = first_line(duckdb_prepare_error(statement));
+    duckdb_destroy_prepare(&statement);
+    throw Error(ErrorCode::kCorruptData, line);
+  }
+  duckdb_pending_result pending = nullptr;
+  const bool started = duckdb_pending_prepared_streaming(statement, &pending) == DuckDBSuccess &&
+                       duckdb_execute_pending(pending, result.get()) == DuckDBSuccess;
+  const std::string line = started ? "" : first_line(duckdb_pending_error(pending));
+  duckdb_destroy_pending(&pending);
+  duckdb_destroy_prepare(&statement);
+  if (!started) {
+    if (duckdb_result_error(result.get()) != nullptr)
+      fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
+    throw Error(ErrorCode::kCorruptData, line);
+  }
+  const idx_t width = duckdb_column_count(result.get());
+  while (duckdb_data_chunk chunk = duckdb_fetch_chunk(*result)) {
+    const std::unique_ptr<duckdb_data_chunk, decltype(&duckdb_destroy_data_chunk)> owner(&chunk,
+                                                                                         &duckdb_destroy_data_chunk);
+    Table rows;
+    rows.row_count = duckdb_data_chunk_get_size(chunk);
+    if (rows.row_count == 0) break;
+    for (idx_t i = 0; i < width; ++i) {
+      rows.columns.emplace_back().name = duckdb_column_name(result.get(), i);
+      append_rows(rows.columns[i], duckdb_data_chunk_get_vector(chunk, i), rows.row_count);
+    }
+    visit(rows);
+  }
+  if (duckdb_result_error(result.get()) != nullptr && *duckdb_result_error(result.get()) != '\0')
+    fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
 }
 
 std::int64_t Database::query_integer(const std::string& sql) {
