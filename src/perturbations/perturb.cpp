@@ -45,6 +45,7 @@ class Perturbing {
       : workspace_(workspace), settings_(settings), context_(context), database_(context.threads, workspace.root()) {}
 
   PerturbCounts run() {
+    database_.execute("SET memory_limit = '2GB'");  // beyond that it spills into the workspace's folder
     read_prompts();
     database_.execute(
         "CREATE TABLE made (r INTEGER, place INTEGER, perturbed_prompt VARCHAR, kind VARCHAR, what_changed VARCHAR)");
@@ -73,8 +74,8 @@ class Perturbing {
       fail(ErrorCode::kCorruptData, "{}: expected rankings or ratings, found empty tables", workspace_.root().string());
     }
     database_.execute(queries::unique_prompts());
-    database_.execute(queries::right_prompts());
     database_.execute(queries::shared_images());
+    database_.execute(queries::right_prompts());
     skip("empty", counts_.prompts - database_.query_integer("SELECT count(*) FROM right_prompt"));
   }
 
@@ -82,16 +83,14 @@ class Perturbing {
     if (count != 0) counts_.skipped[reason] += count;
   }
 
-  /// Calls `use` with the text column `column` of rows [first, first + n) of a table that is numbered by `number`.
-  void for_each_chunk(const char* stage, const char* column, const char* table, const char* number, std::int64_t total,
-                      const std::function<void(std::int64_t, const std::vector<std::string>&)>& use) {
+  /// Calls `use` with the first row's number and the columns of each chunk of a table that is numbered by `number`.
+  void for_each_chunk(const char* stage, const char* columns, const char* table, const char* number, std::int64_t total,
+                      const std::function<void(std::int64_t, const workspace::Table&)>& use) {
     for (std::int64_t first = 0; first < total; first += kChunk) {
-      const workspace::Table rows =
-          database_.query(fmt::format("SELECT {0} FROM {1} WHERE {2} >= {3} AND {2} < {4} ORDER BY {2}", column, table,
-                                      number, first, std::min(first + kChunk, total)));
-      use(first, rows.columns[0].text);
-      context_.report(
-          {stage, static_cast<std::uint64_t>(std::min(first + kChunk, total)), static_cast<std::uint64_t>(total), ""});
+      const std::int64_t end = std::min(first + kChunk, total);
+      use(first, database_.query(fmt::format("SELECT {0} FROM {1} WHERE {2} >= {3} AND {2} < {4} ORDER BY {2}", columns,
+                                             table, number, first, end)));
+      context_.report({stage, static_cast<std::uint64_t>(end), static_cast<std::uint64_t>(total), ""});
       context_.check_stop();
     }
   }
@@ -101,8 +100,8 @@ class Perturbing {
     std::vector<std::uint64_t> seeds;
     const std::int64_t total = database_.query_integer("SELECT count(*) FROM unique_prompt WHERE judged");
     for_each_chunk("read prompts", "norm", "unique_prompt", "id", total,
-                   [&](std::int64_t, const std::vector<std::string>& texts) {
-                     for (const std::string& text : texts) {
+                   [&](std::int64_t, const workspace::Table& rows) {
+                     for (const std::string& text : rows.columns[0].text) {
                        index.add(text);
                        seeds.push_back(text_hash(text) ^ settings_.seed);
                      }
@@ -121,7 +120,7 @@ class Perturbing {
   }
 
   void choose_swaps(const PromptIndex& index, const std::vector<std::uint64_t>& seeds) {
-    database_.execute("CREATE TABLE chosen (id INTEGER, other INTEGER, distance DOUBLE)");
+    database_.execute("CREATE TABLE chosen (id INTEGER, place INTEGER, other INTEGER, distance DOUBLE)");
     workspace::Database::Appender appender(database_, "chosen");
     constexpr auto kStep = static_cast<std::size_t>(kChunk);
     for (std::size_t first = 0; first < index.size(); first += kStep) {
@@ -131,10 +130,11 @@ class Perturbing {
                                  seeds[first + i]);
       });
       for (std::size_t i = 0; i < chosen.size(); ++i) {
-        for (const Swap& swap : chosen[i]) {
+        for (std::size_t place = 0; place < chosen[i].size(); ++place) {
           appender.append(static_cast<std::int32_t>(first + i));
-          appender.append(static_cast<std::int32_t>(swap.prompt));
-          appender.append(swap.distance);
+          appender.append(static_cast<std::int32_t>(place));
+          appender.append(static_cast<std::int32_t>(chosen[i][place].prompt));
+          appender.append(chosen[i][place].distance);
           appender.end_row();
         }
       }
@@ -145,31 +145,37 @@ class Perturbing {
   }
 
   void attribute() {
-    // A wrong prompt may turn out to be right for an image of its prompt: a few to spare take its place.
-    const bool may_be_right = database_.query_integer("SELECT count(*) FROM shared") != 0;
-    const std::size_t wanted = settings_.per_prompt + (may_be_right ? 4 : 0);
     workspace::Database::Appender appender(database_, "made");
     std::int64_t left_alone = 0;
     const std::int64_t total = database_.query_integer("SELECT count(*) FROM right_prompt");
-    for_each_chunk("change prompts", "prompt", "right_prompt", "r", total,
-                   [&](std::int64_t first, const std::vector<std::string>& texts) {
-                     std::vector<std::vector<WrongPrompt>> wrong(texts.size());
-                     for_each_index(texts.size(), context_.thread_count(),
-                                    [&](std::size_t i) { wrong[i] = wrong_prompts(texts[i], wanted, settings_.seed); });
-                     for (std::size_t i = 0; i < wrong.size(); ++i) {
-                       if (wrong[i].empty() && PromptWords(texts[i]).sexualizes_the_young()) ++left_alone;
-                       append(appender, static_cast<std::int32_t>(first) + static_cast<std::int32_t>(i), wrong[i]);
-                     }
+    for_each_chunk("change prompts", "prompt, shares", "right_prompt", "r", total,
+                   [&](std::int64_t first, const workspace::Table& rows) {
+                     left_alone += append_wrong_prompts(appender, static_cast<std::int32_t>(first), rows);
                    });
     appender.close();
-    if (may_be_right) {
-      database_.execute(queries::drop_right_ones());
-      database_.execute(queries::drop_surplus(settings_.per_prompt));
-    }
+    database_.execute(queries::drop_right_ones());
+    database_.execute(queries::drop_surplus(settings_.per_prompt));
     skip("sexual_content", left_alone);
-    count_short("nothing_found");
-    if (left_alone != 0 && (counts_.skipped["nothing_found"] -= left_alone) == 0)
-      counts_.skipped.erase("nothing_found");
+    count_short("nothing_found", left_alone);
+  }
+
+  /// @return how many prompts were left alone for what they say.
+  std::int64_t append_wrong_prompts(workspace::Database::Appender& appender, std::int32_t first,
+                                    const workspace::Table& rows) const {
+    // A wrong prompt may turn out to be right for an image of its prompt: a few to spare take its place.
+    constexpr std::size_t kSpare = 4;
+    const std::vector<std::string>& texts = rows.columns[0].text;
+    std::vector<std::vector<WrongPrompt>> wrong(texts.size());
+    for_each_index(texts.size(), context_.thread_count(), [&](std::size_t i) {
+      const std::size_t spare = rows.columns[1].integer[i] != 0 ? kSpare : 0;
+      wrong[i] = wrong_prompts(texts[i], settings_.per_prompt + spare, settings_.seed);
+    });
+    std::int64_t left_alone = 0;
+    for (std::size_t i = 0; i < wrong.size(); ++i) {
+      if (wrong[i].empty() && PromptWords(texts[i]).sexualizes_the_young()) ++left_alone;
+      append(appender, first + static_cast<std::int32_t>(i), wrong[i]);
+    }
+    return left_alone;
   }
 
   static void append(workspace::Database::Appender& appender, std::int32_t r, const std::vector<WrongPrompt>& wrong) {
@@ -184,9 +190,9 @@ class Perturbing {
   }
 
   /// Prompts with no row, and with fewer than were asked for.
-  void count_short(const std::string& none) {
+  void count_short(const std::string& none, std::int64_t already_counted = 0) {
     const std::string rows = "(SELECT r, count(m.r) AS n FROM right_prompt LEFT JOIN made m USING (r) GROUP BY r)";
-    skip(none, database_.query_integer("SELECT count(*) FROM " + rows + " WHERE n = 0"));
+    skip(none, database_.query_integer("SELECT count(*) FROM " + rows + " WHERE n = 0") - already_counted);
     skip("fewer_than_asked", database_.query_integer(fmt::format("SELECT count(*) FROM {} WHERE n > 0 AND n < {}", rows,
                                                                  settings_.per_prompt)));
   }

@@ -48,7 +48,8 @@ struct PerturbCounts {
 /// of this mode, the rows of the other mode as they were. A wrong prompt is never one that is right for an image of the
 /// prompt: one that was judged on such an image, or that such an image was made from; case, white space and Unicode
 /// form make no difference. The same data, settings and seed give the same table whatever the order of rows or the
-/// number of threads. Memory: about 16 bytes for each word of each distinct prompt (swap), a chunk (attribute).
+/// number of threads. Memory: 2 GB for the database, which spills; for a swap also about 8 bytes for each word of each
+/// distinct prompt.
 /// @throws Error kNotFound (no rankings and no ratings), kCorruptData, kInvalidArgument, kCancelled, kIo.
 PerturbCounts perturb_prompts(const workspace::Workspace& workspace, const PerturbSettings& settings,
                               const RunContext& context);

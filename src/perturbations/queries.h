@@ -16,8 +16,8 @@ namespace imagerank::perturbations::queries {
 [[nodiscard]] std::string norm(std::string_view column);
 [[nodiscard]] std::string prompt_texts();
 [[nodiscard]] std::string unique_prompts();
-[[nodiscard]] std::string right_prompts();
 [[nodiscard]] std::string shared_images();
+[[nodiscard]] std::string right_prompts();
 /// Rows of `made` from `chosen`.
 [[nodiscard]] std::string swapped();
 /// Takes out of `made` what is right for an image of the prompt after all, then what is beyond `per_prompt`.

@@ -17,9 +17,14 @@ constexpr std::size_t kMostNeighbours = 2048;
 }  // namespace
 
 void PromptIndex::add(std::string_view lower_text) {
-  const std::vector<std::uint64_t> hashes = word_hashes(lower_text);
-  hashes_.insert(hashes_.end(), hashes.begin(), hashes.end());
-  starts_.push_back(hashes_.size());
+  for (const std::uint64_t hash : word_hashes(lower_text)) {
+    const auto [at, is_new] = word_numbers_.try_emplace(hash, static_cast<std::uint32_t>(frequency_.size()));
+    if (is_new) frequency_.push_back(0);
+    words_.push_back(at->second);
+    ++frequency_[at->second];
+  }
+  std::sort(words_.begin() + static_cast<std::ptrdiff_t>(starts_.back()), words_.end());
+  starts_.push_back(words_.size());
 }
 
 void PromptIndex::set_shared_images(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& pairs) {
@@ -27,29 +32,18 @@ void PromptIndex::set_shared_images(const std::vector<std::pair<std::uint32_t, s
 }
 
 void PromptIndex::build(std::uint64_t seed) {
-  std::vector<std::uint64_t> vocabulary = hashes_;
-  std::sort(vocabulary.begin(), vocabulary.end());
-  vocabulary.erase(std::unique(vocabulary.begin(), vocabulary.end()), vocabulary.end());
-  vocabulary.shrink_to_fit();
-  words_.resize(hashes_.size());
-  frequency_.assign(vocabulary.size(), 0);
-  for (std::size_t i = 0; i < hashes_.size(); ++i) {
-    const auto at = std::lower_bound(vocabulary.begin(), vocabulary.end(), hashes_[i]);
-    words_[i] = static_cast<std::uint32_t>(at - vocabulary.begin());  // hashes are sorted in each prompt, so words are
-    ++frequency_[words_[i]];
-  }
-  hashes_ = {};
+  word_numbers_ = {};
   // Both passes ask the same question of each (word, prompt), so that the second fills what the first counted.
   const auto kept = [&](std::uint32_t word, std::size_t prompt) {
     if (frequency_[word] <= kPostings) return true;
-    Random random(seed ^ vocabulary[word], prompt);
+    Random random(mix64(seed) ^ word, prompt);
     return random.uniform() * frequency_[word] < kPostings;
   };
-  posting_starts_.assign(vocabulary.size() + 1, 0);
+  posting_starts_.assign(frequency_.size() + 1, 0);
   for (std::size_t prompt = 0; prompt < size(); ++prompt)
     for (std::uint64_t i = starts_[prompt]; i < starts_[prompt + 1]; ++i)
       if (kept(words_[i], prompt)) ++posting_starts_[words_[i] + 1];
-  for (std::size_t word = 0; word < vocabulary.size(); ++word) posting_starts_[word + 1] += posting_starts_[word];
+  for (std::size_t word = 0; word < frequency_.size(); ++word) posting_starts_[word + 1] += posting_starts_[word];
   postings_.resize(posting_starts_.back());
   std::vector<std::uint64_t> next(posting_starts_.begin(), posting_starts_.end() - 1);
   for (std::size_t prompt = 0; prompt < size(); ++prompt)

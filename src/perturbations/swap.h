@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,7 @@ class PromptIndex {
   [[nodiscard]] std::span<const std::uint32_t> words_of(std::uint32_t prompt) const;
   [[nodiscard]] std::vector<std::uint32_t> neighbours(std::uint32_t prompt) const;
 
-  std::vector<std::uint64_t> hashes_;  ///< until build()
+  std::unordered_map<std::uint64_t, std::uint32_t> word_numbers_;  ///< by hash; until build()
   std::vector<std::uint64_t> starts_ = {0};
   std::vector<std::uint32_t> words_;           ///< word numbers of all prompts, sorted in each
   std::vector<std::uint32_t> frequency_;       ///< by word: prompts that have it
