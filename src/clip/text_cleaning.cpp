@@ -50,7 +50,7 @@ CodePoints decode(std::string_view text) {
 /// The byte that Windows-1252 (or Latin-1) shows as this character.
 std::optional<std::uint8_t> sloppy_byte(UChar32 c) {
   if (c < 0x100) return static_cast<std::uint8_t>(c);
-  const auto found = std::find(kWindows1252.begin(), kWindows1252.end(), c);
+  const auto found = std::ranges::find(kWindows1252, c);
   if (found == kWindows1252.end()) return std::nullopt;
   return static_cast<std::uint8_t>(0x80 + (found - kWindows1252.begin()));
 }
@@ -153,8 +153,8 @@ std::string repair_characters(const CodePoints& points) {
 
 const HtmlEntity* find_entity(std::string_view name) {
   const auto all = html_entities();
-  const auto found = std::lower_bound(all.begin(), all.end(), name,
-                                      [](const HtmlEntity& entity, std::string_view key) { return entity.name < key; });
+  const auto found =
+      std::ranges::lower_bound(all, name, {}, [](const HtmlEntity& entity) { return std::string_view(entity.name); });
   return found != all.end() && found->name == name ? &*found : nullptr;
 }
 

@@ -198,7 +198,7 @@ std::int32_t code_point_before(std::string_view text, std::size_t at, std::size_
 }
 
 bool is_ascii(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 std::string repair_utf8(std::string_view text) {

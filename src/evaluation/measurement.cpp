@@ -13,7 +13,7 @@ void check(std::string_view name, std::span<const double> values, std::size_t ex
   if (!values.empty() && values.size() != expected) {
     fail(ErrorCode::kInvalidArgument, "evaluation: {} has {} numbers, expected {}", name, values.size(), expected);
   }
-  const auto bad = std::find_if_not(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  const auto bad = std::ranges::find_if_not(values, [](double value) { return std::isfinite(value); });
   if (bad != values.end()) {
     fail(ErrorCode::kCorruptData, "evaluation: {} number {} is {}, expected finite scores: did training diverge?", name,
          bad - values.begin(), *bad);
@@ -169,7 +169,7 @@ std::vector<ScoredRow> scored_rows(const SplitTruth& truth, const Predictions& p
     rows[i] = {predictions.class_scores[i * classes + static_cast<std::size_t>(positive)],
                truth.point_label[i] == positive, truth.point_prompt[i]};
   }
-  std::sort(rows.begin(), rows.end(), [](const ScoredRow& a, const ScoredRow& b) { return a.score < b.score; });
+  std::ranges::sort(rows, [](const ScoredRow& a, const ScoredRow& b) { return a.score < b.score; });
   return rows;
 }
 
@@ -203,8 +203,7 @@ std::vector<ConfidentRow> confident_rows(const SplitTruth& truth, const Predicti
     rows[i] = {predictions.probabilities[i * classes + static_cast<std::size_t>(chosen[i])],
                chosen[i] == truth.point_label[i], truth.point_prompt[i]};
   }
-  std::sort(rows.begin(), rows.end(),
-            [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
+  std::ranges::sort(rows, [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
   return rows;
 }
 
@@ -217,7 +216,7 @@ Estimate estimate_ece(const SplitTruth& truth, const Predictions& predictions, c
 }  // namespace
 
 std::size_t SplitTruth::strict_pairs() const noexcept {
-  return static_cast<std::size_t>(std::count_if(pair_p_a.begin(), pair_p_a.end(), is_strict));
+  return static_cast<std::size_t>(std::ranges::count_if(pair_p_a, is_strict));
 }
 
 Measurement measure(const SplitTruth& truth, const Predictions& predictions, double pickscore_threshold,
@@ -320,7 +319,7 @@ std::vector<std::int32_t> likeliest_classes(std::span<const double> class_scores
   result.reserve(class_scores.size() / classes);
   for (std::size_t begin = 0; begin + classes <= class_scores.size(); begin += classes) {
     const auto row = class_scores.subspan(begin, classes);
-    result.push_back(static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    result.push_back(static_cast<std::int32_t>(std::ranges::max_element(row) - row.begin()));
   }
   return result;
 }

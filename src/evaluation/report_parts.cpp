@@ -39,7 +39,7 @@ std::string share_of(std::uint64_t part, std::uint64_t whole) {
 
 std::string spaced(std::string_view name) {
   std::string result(name);
-  std::replace(result.begin(), result.end(), '_', ' ');
+  std::ranges::replace(result, '_', ' ');
   return result;
 }
 

@@ -17,7 +17,7 @@ struct Share {
 Share largest_share(std::span<const double> counts) {
   const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
   if (total <= 0.0) return {};
-  const auto largest = std::max_element(counts.begin(), counts.end());
+  const auto largest = std::ranges::max_element(counts);
   return {static_cast<std::size_t>(largest - counts.begin()), *largest / total};
 }
 

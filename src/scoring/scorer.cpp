@@ -76,8 +76,9 @@ void Scorer::State::encode_prompts(std::size_t count, const std::function<const 
   for (std::size_t i = 0; i < count; ++i) {
     if (!prompts.contains(prompt(i))) missing.push_back(prompt(i));
   }
-  std::sort(missing.begin(), missing.end());
-  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  std::ranges::sort(missing);
+  const auto repeated = std::ranges::unique(missing);
+  missing.erase(repeated.begin(), repeated.end());
   if (missing.empty()) return;
   const std::vector<float> vectors = encoder.embed_texts(missing).values;
   const std::size_t dim = encoder.dim();

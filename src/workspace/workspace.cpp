@@ -14,8 +14,7 @@ namespace {
 bool is_safe_file_name(const std::string& uid) {
   constexpr std::size_t kMaxName = 200;  // file systems take 255 bytes, the temporary name needs some
   if (uid.empty() || uid.size() > kMaxName || uid.front() == '.') return false;
-  return std::all_of(uid.begin(), uid.end(),
-                     [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
+  return std::ranges::all_of(uid, [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
 }
 
 /// Writes rows through an in-memory table of the schema, keeping their order.
@@ -93,8 +92,7 @@ void Workspace::attach(Database& database, const std::string& name) const {
                 fmt::format("{}: expected a Parquet table, found: {}", path.string(), error.what()));
   }
   for (const ColumnSchema& column : schema.columns) {
-    const auto at =
-        std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == column.name; });
+    const auto at = std::ranges::find_if(found, [&](const auto& entry) { return entry.first == column.name; });
     if (at == found.end())
       fail(ErrorCode::kCorruptData, "{}: expected a column '{}', found none", path.string(), column.name);
     if (at->second != column.type) {

@@ -96,7 +96,7 @@ void HttpServer::serve(int descriptor, int number) {
     ++requests_;
     {
       const std::lock_guard lock(mutex_);
-      auto found = std::find_if(visits_.begin(), visits_.end(), [&](const auto& v) { return v.first == request.path; });
+      auto found = std::ranges::find_if(visits_, [&](const auto& v) { return v.first == request.path; });
       if (found == visits_.end()) found = visits_.insert(visits_.end(), {request.path, 0});
       request.visit = found->second++;
     }
