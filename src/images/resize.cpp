@@ -133,8 +133,9 @@ __attribute__((target("avx2"))) void vertical_avx2(const std::uint8_t* in, std::
   vertical_body(in, stride, bytes, weights, out);
 }
 bool has_avx2() {
-  static const bool result = static_cast<bool>(__builtin_cpu_supports("avx2"));
-  return result;
+  // NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
+  static const bool kResult = __builtin_cpu_supports("avx2") != 0;
+  return kResult;
 }
 #endif
 

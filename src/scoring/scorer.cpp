@@ -163,6 +163,7 @@ Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& op
 std::vector<ScoredImage> Scorer::score(const std::string& prompt, std::span<const std::filesystem::path> images) const {
   return state_->run(
       images.size(), [&](std::size_t i) { return images::load_image(images[i]); },
+      // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
 
@@ -170,6 +171,7 @@ std::vector<ScoredImage> Scorer::score(const std::string& prompt,
                                        std::span<const std::span<const std::byte>> images) const {
   return state_->run(
       images.size(), [&](std::size_t i) { return images::decode_image(images[i]); },
+      // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
 

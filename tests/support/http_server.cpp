@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <stdexcept>
 
@@ -83,10 +84,10 @@ void HttpServer::serve(int descriptor, int number) {
   for (;;) {
     std::size_t end = 0;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
-      char chunk[4096];
-      const ssize_t got = recv(descriptor, chunk, sizeof(chunk), 0);
+      std::array<char, 4096> chunk;
+      const ssize_t got = recv(descriptor, chunk.data(), chunk.size(), 0);
       if (got <= 0) return;
-      buffer.append(chunk, static_cast<std::size_t>(got));
+      buffer.append(chunk.data(), static_cast<std::size_t>(got));
     }
     HttpRequest request;
     const std::size_t start = buffer.find(' ') + 1;
