@@ -133,8 +133,8 @@ std::string report_html(const ComparisonReport& report) {
         {VerdictKind::kNothingToJudge, "No head can be chosen: the validation split has no pair with a winner."});
   }
   std::vector<IntervalRow> rows;
-  for (std::size_t i = 0; i < report.entries.size(); ++i) {
-    const auto& entry = report.entries[i].report;
+  for (const auto& compared : report.entries) {
+    const auto& entry = compared.report;
     rows.push_back({entry.reward.name, entry.reward.head + ", " + entry.reward.loss, "head",
                     at(entry.metrics, Metric::kPairStrictMicro)});
   }

@@ -50,7 +50,7 @@ class Ledger {
  public:
   Ledger(std::size_t prompts, std::size_t classes) : classes_(classes), sums_(prompts * columns()) {}
 
-  [[nodiscard]] std::size_t confusion() const { return 2 * kMetricCount; }
+  [[nodiscard]] static constexpr std::size_t confusion() { return 2 * kMetricCount; }
   [[nodiscard]] std::size_t regression() const { return confusion() + classes_ * classes_; }
   [[nodiscard]] std::size_t columns() const { return regression() + 4; }
   [[nodiscard]] std::span<const double> sums() const { return sums_; }
@@ -87,7 +87,8 @@ void add_points(const SplitTruth& truth, const Predictions& predictions, Ledger&
     const auto prompt = truth.point_prompt[i];
     const auto label = static_cast<std::size_t>(truth.point_label[i]);
     if (!predictions.classes.empty()) {
-      ledger.cell(prompt, ledger.confusion() + label * classes + static_cast<std::size_t>(predictions.classes[i])) += 1;
+      ledger.cell(prompt, Ledger::confusion() + label * classes + static_cast<std::size_t>(predictions.classes[i])) +=
+          1;
     }
     if (!predictions.values.empty()) {
       const auto y = static_cast<double>(label);
@@ -141,7 +142,7 @@ void add_rankings(const SplitTruth& truth, const Predictions& predictions, Ledge
 /// A metric that follows from a ledger's sums.
 std::optional<double> from_sums(Metric metric, std::span<const double> sums, const Ledger& ledger,
                                 std::size_t classes) {
-  const auto confusion = sums.subspan(ledger.confusion(), classes * classes);
+  const auto confusion = sums.subspan(Ledger::confusion(), classes * classes);
   switch (metric) {
     case Metric::kAccuracy:
       return accuracy(confusion, classes);
@@ -256,9 +257,10 @@ Estimate strict_difference(const SplitTruth& truth, const Predictions& first, co
   for (std::size_t i = 0; i < truth.pairs(); ++i) {
     const double p_a = truth.pair_p_a[i];
     if (!is_strict(p_a)) continue;
-    sums[2 * truth.pair_prompt[i]] +=
+    const std::size_t column = std::size_t{2} * truth.pair_prompt[i];
+    sums[column] +=
         strict_credit(p_a, first.pair_a[i], first.pair_b[i]) - strict_credit(p_a, second.pair_a[i], second.pair_b[i]);
-    sums[2 * truth.pair_prompt[i] + 1] += 1.0;
+    sums[column + 1] += 1.0;
   }
   const auto ratio = [](double sum, double count) -> std::optional<double> {
     if (count <= 0.0) return std::nullopt;

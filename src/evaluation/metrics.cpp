@@ -34,7 +34,10 @@ std::vector<double> mid_ranks(std::span<const double> values) {
   return ranks;
 }
 
-int sign(double value) { return (value > 0.0) - (value < 0.0); }
+int sign(double value) {
+  if (value > 0.0) return 1;
+  return value < 0.0 ? -1 : 0;
+}
 
 }  // namespace
 
@@ -166,7 +169,7 @@ double brier_row(std::span<const double> probabilities, std::int32_t label) {
 }
 
 double log_loss_row(std::span<const double> probabilities, std::int32_t label) {
-  constexpr double kSmallest = static_cast<double>(std::numeric_limits<float>::epsilon());
+  constexpr auto kSmallest = static_cast<double>(std::numeric_limits<float>::epsilon());
   return -std::log(std::clamp(probabilities[static_cast<std::size_t>(label)], kSmallest, 1.0));
 }
 
@@ -261,8 +264,8 @@ std::optional<double> kendall_tau_b(std::span<const double> relevance, std::span
       const int truth = sign(relevance[i] - relevance[j]);
       const int predicted = sign(scores[i] - scores[j]);
       balance += truth * predicted;
-      strict_truth += truth != 0;
-      strict_scores += predicted != 0;
+      if (truth != 0) strict_truth += 1.0;
+      if (predicted != 0) strict_scores += 1.0;
     }
   }
   return strict_scores > 0.0 ? balance / std::sqrt(strict_truth * strict_scores) : 0.0;

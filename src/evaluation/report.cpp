@@ -173,7 +173,7 @@ std::vector<std::string> shared_warnings(const ComparisonReport& report) {
       }
     }
   }
-  std::move(own.begin(), own.end(), std::back_inserter(shared));
+  std::ranges::move(own, std::back_inserter(shared));
   return shared;
 }
 
