@@ -142,7 +142,7 @@ void Source::open_csv() {
   }
   // Every type is given and nothing is sniffed: one pass, by all threads.
   from_ =
-      fmt::format("read_csv({}, auto_detect=false, header=true, delim='{}', quote='\"', escape='\"', columns={{{}}})",
+      fmt::format("read_csv({}, auto_detect=false, buffer_size={}, header=true, delim='{}', quote='\"', escape='\"', columns={{{}}})",
                   sql_literal(path_.string()), delimiter, definitions);
 }
 

@@ -315,7 +315,7 @@ struct Database::Appender::State {
     if (state != DuckDBSuccess)
       fail(ErrorCode::kInvalidArgument, "append: {}", first_line(duckdb_appender_error(appender)));
   }
-  void append_list(duckdb_type type, std::vector<duckdb_value>& values) {
+  void append_list(duckdb_type type, std::vector<duckdb_value>& values) const {
     duckdb_logical_type logical = duckdb_create_logical_type(type);
     duckdb_value list = duckdb_create_list_value(logical, values.data(), values.size());
     const duckdb_state state = duckdb_append_value(appender, list);

@@ -89,8 +89,7 @@ duckdb_logical_type list_of_text() {
 bool is_safe_uid(std::string_view uid) noexcept {
   constexpr std::size_t kMaxName = 200;
   if (uid.empty() || uid.size() > kMaxName || uid.front() == '.') return false;
-  return std::all_of(uid.begin(), uid.end(),
-                     [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
+  return std::ranges::all_of(uid, [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
 }
 
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed) noexcept {

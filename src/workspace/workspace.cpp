@@ -88,8 +88,7 @@ void Workspace::attach(Database& database, const std::string& name) const {
                 fmt::format("{}: expected a Parquet table, found: {}", path.string(), error.what()));
   }
   for (const ColumnSchema& column : schema.columns) {
-    const auto at =
-        std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == column.name; });
+    const auto at = std::ranges::find_if(found, [&](const auto& entry) { return entry.first == column.name; });
     if (at == found.end())
       fail(ErrorCode::kCorruptData, "{}: expected a column '{}', found none", path.string(), column.name);
     if (at->second != column.type) {
