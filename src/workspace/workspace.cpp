@@ -6,8 +6,8 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
+#include "workspace/keys.h"
 #include "workspace/schema.h"
-#include "workspace/sql_functions.h"
 
 namespace imagerank::workspace {
 namespace {
