@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstring>
 #include <stdexcept>
@@ -112,10 +113,10 @@ void HttpServer::serve(int descriptor, int number) {
   for (;;) {
     std::size_t end = 0;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
-      char chunk[4096];
-      const ssize_t got = recv(descriptor, chunk, sizeof(chunk), 0);
+      std::array<char, 4096> chunk;
+      const ssize_t got = recv(descriptor, chunk.data(), chunk.size(), 0);
       if (got <= 0) return;
-      buffer.append(chunk, static_cast<std::size_t>(got));
+      buffer.append(chunk.data(), static_cast<std::size_t>(got));
     }
     HttpRequest request = parse_request(buffer.substr(0, end));
     request.connection = number;
@@ -123,7 +124,7 @@ void HttpServer::serve(int descriptor, int number) {
     ++requests_;
     {
       const std::lock_guard lock(mutex_);
-      auto found = std::find_if(visits_.begin(), visits_.end(), [&](const auto& v) { return v.first == request.path; });
+      auto found = std::ranges::find_if(visits_, [&](const auto& v) { return v.first == request.path; });
       if (found == visits_.end()) found = visits_.insert(visits_.end(), {request.path, 0});
       request.visit = found->second++;
     }
