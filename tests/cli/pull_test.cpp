@@ -161,6 +161,29 @@ TEST_F(PullCommandTest, OtherDatasetsNeedAFormat) {
   EXPECT_EQ(all.json()["files"], 2);
 }
 
+/// The format and the files that are known of a dataset, and where its image paths start.
+TEST_F(PullCommandTest, KnownDatasetsChooseFormatAndFiles) {
+  HubServer other("MizzenAI/HPDv3");
+  const std::string record =
+      R"([{"prompt": "a cat", "choice_dist": [3, 0], "confidence": 0.9, "path1": "x/a.jpg", "path2": "x/b.jpg",
+           "model1": "m", "model2": "n"}])";
+  other.files = {{"train.json", {record, true}}, {"images.tar.gz.00", {"huge", true}}, {"README.md", {"card", false}}};
+  const Variable endpoint("HF_ENDPOINT", other.endpoint());
+  test::write_text(folder_ / "unpacked/x/a.jpg", "bytes");
+  const LineRun run = run_line({"pull", "MizzenAI/HPDv3", "--data", (folder_ / "w").string(), "--images",
+                                (folder_ / "unpacked").string(), "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json()["files"], 1);
+  EXPECT_EQ(run.json()["rankings"], 1);
+  const auto images = workspace::Workspace::open(folder_ / "w").load_images();
+  ASSERT_THAT(images, SizeIs(2));
+  EXPECT_THAT(images[0].path, HasSubstr("unpacked/x/"));
+  const LineRun other_format = run_line(
+      {"pull", "MizzenAI/HPDv3", "--data", (folder_ / "w").string(), "--format", "hpdv2", "--files", "*.json"});
+  EXPECT_EQ(other_format.code, 1);
+  EXPECT_THAT(other_format.err, HasSubstr("human_preference"));
+}
+
 TEST_F(PullCommandTest, ACompanionThatIsNotThereIsNamed) {
   hub_.hook = nullptr;
   const LineRun run = run_line(line());
