@@ -158,10 +158,14 @@ std::vector<WrongPrompt> wrong_prompts(std::string_view prompt, std::size_t coun
   random.shuffle(kinds);
   std::set<std::string> seen = {normalized(prompt)};
   std::vector<WrongPrompt> wrong;
-  for (std::size_t turn = 0; wrong.size() < count && !kinds.empty(); ++turn) {
-    const std::size_t at = turn % kinds.size();
+  for (std::size_t at = 0; wrong.size() < count && !kinds.empty();) {
+    at = at < kinds.size() ? at : 0;
     WrongPrompt next = kinds[at].next(words, random);
-    if (kinds[at].empty()) kinds.erase(kinds.begin() + static_cast<std::ptrdiff_t>(at));
+    if (kinds[at].empty()) {
+      kinds.erase(kinds.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      ++at;
+    }
     if (seen.insert(normalized(next.text)).second) wrong.push_back(std::move(next));
   }
   return wrong;
