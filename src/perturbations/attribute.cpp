@@ -24,10 +24,11 @@ std::string in_case_of(const PromptWords& prompt, std::size_t first, std::size_t
   bool all_capital = true, all_shouted = true;
   for (std::size_t i = first; i < first + count; ++i) {
     all_capital = all_capital && words[i].capital;
-    // One capital letter alone ("A") shouts if its neighbour does.
-    const std::size_t next = prompt.after(i);
-    all_shouted = all_shouted && (words[i].shouted || (words[i].capital && words[i].lower.size() == 1 &&
-                                                       next != PromptWords::npos && words[next].shouted));
+    // "A" and "TV" shout only if a neighbour does.
+    const std::size_t next = prompt.after(i), previous = prompt.before(i);
+    const bool beside = (next != PromptWords::npos && words[next].shouted) ||
+                        (previous != PromptWords::npos && words[previous].shouted);
+    all_shouted = all_shouted && words[i].capital && (words[i].lower.size() < 4 ? beside : words[i].shouted);
   }
   std::string result(text);
   for (std::size_t i = 0; i < result.size(); ++i) {

@@ -156,6 +156,7 @@ TEST(Attribute, PronounsAreNotContradicted) {
 TEST(Attribute, CaseFollows) {
   EXPECT_THAT(texts_of("A BIG RED CAR", Change::kColour), Contains("A BIG BLUE CAR"));
   EXPECT_THAT(texts_of("A BIG RED CAR", Change::kNumber), Contains("TWO BIG RED CARS"));
+  EXPECT_THAT(texts_of("a big TV", Change::kObject), Contains("a big Clock"));
   EXPECT_THAT(texts_of("Red car", Change::kColour), Contains("Blue car"));
   EXPECT_THAT(texts_of("An Orange Cat", Change::kColour), Contains("A Red Cat"));
   EXPECT_THAT(texts_of("A Teddy Bear", Change::kObject), Contains("A Rubber Duck"));
