@@ -48,6 +48,7 @@ bool is_list_of_lines(const std::filesystem::path& file) {
   constexpr int kMaxComments = 1000;
   std::string line;
   for (int i = 0; i < kMaxComments && std::getline(stream, line); ++i) {
+    if (i == 0 && line.starts_with("PAR1")) return false;
     if (i == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     const std::size_t start = line.find_first_not_of(" \t\r");
     if (start == std::string::npos || line[start] == '#') continue;
