@@ -5,6 +5,8 @@
 #include "cli/command_fetch.h"
 #include "cli/command_import.h"
 #include "cli/command_label.h"
+#include "cli/command_perturb.h"
+#include "cli/command_pull.h"
 #include "cli/command_simulate.h"
 #include "cli/model_commands.h"
 
@@ -14,7 +16,9 @@ std::span<const Command> commands() {
   static const std::array kCommands = {
       Command{"simulate", "a made-up world: images, noisy annotators, and the truth", add_simulate},
       Command{"import", "public preference data into a workspace", add_import},
+      Command{"pull", "a public dataset from a hub, resumed and checked, then imported", add_pull},
       Command{"label", "labelled points and pairs from rankings, split, with conflicts and leak counted", add_label},
+      Command{"perturb", "wrong prompts for each right one: another prompt, or one thing changed", add_perturb},
       Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
       Command{"encode", "every unique image and prompt as a CLIP vector, once", model_command("encode")},
       Command{"pretrain", "a CLIP model from scratch, on images and what they show", model_command("pretrain")},

@@ -163,8 +163,11 @@ void encode_texts(const workspace::Workspace& workspace, const clip::Encoder& en
                   const RunContext& context, EncodeCounts& counts) {
   workspace::Database database(context.threads);
   workspace.attach(database, "rankings");
+  workspace.attach_or_empty(database, "perturbed");
   const std::vector<std::string> prompts =
-      database.query("SELECT DISTINCT prompt FROM rankings ORDER BY prompt").columns[0].text;
+      database.query("SELECT prompt FROM rankings UNION SELECT perturbed_prompt FROM perturbed ORDER BY 1")
+          .columns[0]
+          .text;
   EmbeddingCache cache = EmbeddingCache::open(workspace.embeddings_dir(encoder.name()), "text");
   std::vector<std::string> todo;
   for (const std::string& prompt : prompts) {
@@ -175,8 +178,7 @@ void encode_texts(const workspace::Workspace& workspace, const clip::Encoder& en
     }
   }
   // Neighbours of like length run in one batch without padding.
-  std::stable_sort(todo.begin(), todo.end(),
-                   [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+  std::ranges::stable_sort(todo, [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
   Checkpoints checkpoints(cache, options.checkpoint_interval_s);
   constexpr std::size_t kChunk = 512;
   const std::size_t dim = encoder.dim();

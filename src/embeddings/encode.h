@@ -27,8 +27,9 @@ struct EncodeCounts {
   double images_per_s = 0.0;  ///< of the images encoded now, files to vectors; 0 if there were none
 };
 
-/// Every unique image and prompt of the workspace once, into embeddings/<encoder.name()>. Decoding overlaps the tower.
-/// Vectors are reused as long as the image's content is the same. A stop or crash keeps what the last checkpoint wrote.
+/// Every unique image, prompt and perturbed prompt of the workspace once, into embeddings/<encoder.name()>. Decoding
+/// overlaps the tower. Vectors are reused as long as the image's content is the same. A stop or crash keeps what the
+/// last checkpoint wrote.
 /// @throws Error kNotFound (no rankings, no images), kInvalidArgument, kCancelled, kIo.
 EncodeCounts encode_workspace(const workspace::Workspace& workspace, const clip::Encoder& encoder,
                               const EncodeOptions& options, const RunContext& context);

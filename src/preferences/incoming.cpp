@@ -12,39 +12,25 @@ namespace {
 
 using workspace::table_schema;
 
-/// Whether an SQL text can be a file name, as Workspace::image_path asks for.
-std::string safe_uid(const std::string& expression) {
-  return fmt::format(R"((regexp_full_match({0}, '[^\x00-\x20/\\\x7f.][^\x00-\x20/\\\x7f]*') AND strlen({0}) <= 200))",
-                     expression);
-}
-
 /// Why a ranking is of no use, NULL if it is.
-std::string ranking_reason() {
-  return fmt::format(R"(
+constexpr const char* kRankingReason = R"(
     CASE WHEN coalesce(ranking_id, '') = '' THEN 'no_ranking_id'
          WHEN image_uids IS NULL OR len(image_uids) < 2 THEN 'fewer_than_two_images'
-         WHEN len(list_filter(image_uids, x -> NOT {})) > 0 THEN 'unsafe_uid'
+         WHEN NOT are_safe_uids(image_uids) THEN 'unsafe_uid'
          WHEN best_image_uid = '' THEN 'no_choice_recorded'
          WHEN best_image_uid IS NOT NULL AND NOT list_contains(image_uids, best_image_uid) THEN 'best_image_not_in_ranking'
          WHEN ranks IS NOT NULL AND len(ranks) <> len(image_uids) THEN 'ranks_do_not_match'
          WHEN weight IS NULL OR NOT isfinite(weight) OR weight <= 0 THEN 'bad_weight'
-    END)",
-                     safe_uid("coalesce(x, '')"));
-}
+    END)";
 
-std::string image_reason() {
-  return fmt::format("CASE WHEN coalesce(image_uid, '') = '' THEN 'no_image_uid' WHEN NOT {} THEN 'unsafe_uid' END",
-                     safe_uid("image_uid"));
-}
+constexpr const char* kImageReason =
+    "CASE WHEN coalesce(image_uid, '') = '' THEN 'no_image_uid' WHEN NOT is_safe_uid(image_uid) THEN 'unsafe_uid' END";
 
-std::string rating_reason() {
-  return fmt::format(R"(
+constexpr const char* kRatingReason = R"(
     CASE WHEN coalesce(image_uid, '') = '' THEN 'no_image_uid'
-         WHEN NOT {} THEN 'unsafe_uid'
+         WHEN NOT is_safe_uid(image_uid) THEN 'unsafe_uid'
          WHEN score IS NULL OR NOT isfinite(score) THEN 'bad_score'
-    END)",
-                     safe_uid("image_uid"));
-}
+    END)";
 
 /// The columns of a table, text columns without NULL but for `nullable`.
 std::string without_null(const workspace::TableSchema& schema, std::string_view nullable = "") {
@@ -74,15 +60,15 @@ Incoming::Incoming(const workspace::Workspace& workspace, const RunContext& cont
 }
 
 void Incoming::add_rankings(const std::string& select) {
-  stage(database_, table_schema("rankings"), "incoming_ranking", ranking_reason(), select, "best_image_uid");
+  stage(database_, table_schema("rankings"), "incoming_ranking", kRankingReason, select, "best_image_uid");
 }
 
 void Incoming::add_images(const std::string& select) {
-  stage(database_, table_schema("images"), "incoming_image", image_reason(), select);
+  stage(database_, table_schema("images"), "incoming_image", kImageReason, select);
 }
 
 void Incoming::add_ratings(const std::string& select) {
-  stage(database_, table_schema("ratings"), "incoming_rating", rating_reason(), select);
+  stage(database_, table_schema("ratings"), "incoming_rating", kRatingReason, select);
 }
 
 void Incoming::skip(const std::string& reason, std::int64_t rows) {
@@ -108,6 +94,10 @@ void Incoming::keep_first_rankings() {
                                        column_names(table_schema("rankings")));
   database_.execute("CREATE TABLE repeated_ranking AS SELECT dataset, ranking_id FROM (" + good +
                     ") GROUP BY ALL HAVING count(*) > 1");
+  if (database_.query_integer("SELECT count(*) FROM repeated_ranking") == 0) {
+    database_.execute("CREATE VIEW unique_ranking AS SELECT * EXCLUDE (place) FROM (" + good + ")");
+    return;
+  }
   // The same row in two files (or twice in one) is no loss; the same id with other content is, and is said. A row of a
   // larger split that stands in a smaller one too ("test_unique") is the same row.
   skip("ranking_id_used_twice",
@@ -138,6 +128,13 @@ void Incoming::keep_best_images() {
 }
 
 void Incoming::merge_rankings() {
+  if (!workspace_.has_table("rankings")) {
+    database_.execute("CREATE VIEW all_rankings AS SELECT * FROM unique_ranking");
+    counts_.rankings = database_.query_integer("SELECT count(*) FROM all_rankings");
+    counts_.added_rankings = counts_.rankings;
+    counts_.ties = database_.query_integer("SELECT count(*) FROM all_rankings WHERE best_image_uid IS NULL");
+    return;
+  }
   workspace_.attach_or_empty(database_, "rankings");
   skip("ranking_id_used_twice",
        database_.query_integer("SELECT count(*) FROM unique_ranking u JOIN rankings r USING (dataset, ranking_id) "
@@ -162,11 +159,16 @@ void Incoming::merge_images() {
     UNION ALL
     SELECT {} FROM unique_image u WHERE NOT EXISTS (FROM i WHERE i.image_uid = u.image_uid AND i.level >= u.level))",
                                 column_names(table_schema("images")), column_names(table_schema("images"))));
+  const bool any_known = database_.query_integer("SELECT count(*) FROM known_images") > 0;
+  database_.execute(fmt::format(R"(
+    CREATE TABLE bare_image AS
+    SELECT DISTINCT uid AS image_uid FROM (SELECT unnest(image_uids) AS uid FROM all_rankings) {})",
+                                any_known ? "WHERE uid NOT IN (SELECT image_uid FROM known_images)" : ""));
   database_.execute(R"(
-    CREATE TABLE all_images AS
+    CREATE VIEW all_images AS
     SELECT * FROM known_images UNION ALL
-    SELECT DISTINCT uid, '', '', '', '', 0, 0, '', '' FROM (SELECT unnest(image_uids) AS uid FROM all_rankings)
-    WHERE uid NOT IN (SELECT image_uid FROM known_images))");
+    SELECT image_uid, '' AS url, '' AS path, '' AS model, '' AS prompt, 0 AS width, 0 AS height, '' AS sha256, '' AS status
+    FROM bare_image)");
   counts_.images = database_.query_integer("SELECT count(*) FROM all_images");
   counts_.added_images = counts_.images - database_.query_integer("SELECT count(*) FROM images");
 }
@@ -214,8 +216,8 @@ ImportCounts Incoming::finish() {
   }
   AtomicFile rankings(workspace_.table_path("rankings"));
   AtomicFile images(workspace_.table_path("images"));
-  database_.copy_parquet("SELECT * FROM all_rankings ORDER BY dataset, created_at, ranking_id", rankings);
-  database_.copy_parquet("SELECT * FROM all_images ORDER BY image_uid", images);
+  database_.copy_parquet("SELECT * FROM all_rankings", rankings);
+  database_.copy_parquet("SELECT * FROM all_images", images);
   if (ratings) ratings->commit();
   images.commit();
   rankings.commit();

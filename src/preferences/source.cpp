@@ -141,10 +141,12 @@ void Source::open_csv() {
     definitions += fmt::format("{}{}: 'VARCHAR'", definitions.empty() ? "" : ", ", sql_literal(name));
     columns_.emplace_back(name, "VARCHAR");
   }
-  // Every type is given and nothing is sniffed: one pass, by all threads.
-  from_ =
-      fmt::format("read_csv({}, auto_detect=false, header=true, delim='{}', quote='\"', escape='\"', columns={{{}}})",
-                  sql_literal(path_.string()), delimiter, definitions);
+  // Every type is given and nothing is sniffed: one pass, by all threads, for which small files need small buffers.
+  constexpr int kCsvBuffer = 4 << 20;
+  from_ = fmt::format(
+      "read_csv({}, auto_detect=false, buffer_size={}, header=true, delim='{}', quote='\"', escape='\"', "
+      "columns={{{}}})",
+      sql_literal(path_.string()), kCsvBuffer, delimiter, definitions);
 }
 
 std::string Source::type_of(std::string_view column) const {

@@ -7,9 +7,16 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "workspace/sql_functions.h"
 
 namespace imagerank::workspace {
 namespace {
+
+/// What DuckDB may hold before it spills; its buffers for reading and writing files come on top.
+constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
+
+/// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
+constexpr int kRowGroup = 10240;
 
 std::string first_line(const char* message) {
   const std::string_view text = message == nullptr ? "unknown error" : message;
@@ -169,6 +176,10 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   duckdb_set_config(config, "autoinstall_known_extensions", "false");
   duckdb_set_config(config, "autoload_known_extensions", "false");
   duckdb_set_config(config, "temp_directory", spill_folder.c_str());
+  duckdb_set_config(config, "memory_limit", fmt::format("{}B", kMaxMemory).c_str());
+  // Freed memory is kept for the next statement: giving it back and faulting it in anew costs a fifth of the time.
+  duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
+  duckdb_set_config(config, "allocator_bulk_deallocation_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
   char* message = nullptr;
   const duckdb_state opened = duckdb_open_ext(nullptr, &state_->database, config, &message);
   duckdb_destroy_config(&config);
@@ -179,6 +190,7 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   }
   if (duckdb_connect(state_->database, &state_->connection) != DuckDBSuccess)
     fail(ErrorCode::kUnavailable, "DuckDB: cannot connect");
+  register_sql_functions(state_->connection);
 }
 
 Database::Database(Database&&) noexcept = default;
@@ -269,8 +281,8 @@ void Database::write_parquet(const std::string& sql, const std::filesystem::path
 }
 
 void Database::copy_parquet(const std::string& sql, AtomicFile& file) {
-  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)", sql,
-                      sql_literal(file.temporary_path().string())));
+  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
+                      sql, sql_literal(file.temporary_path().string()), kRowGroup));
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {
@@ -303,7 +315,7 @@ struct Database::Appender::State {
     if (state != DuckDBSuccess)
       fail(ErrorCode::kInvalidArgument, "append: {}", first_line(duckdb_appender_error(appender)));
   }
-  void append_list(duckdb_type type, std::vector<duckdb_value>& values) {
+  void append_list(duckdb_type type, std::vector<duckdb_value>& values) const {
     duckdb_logical_type logical = duckdb_create_logical_type(type);
     duckdb_value list = duckdb_create_list_value(logical, values.data(), values.size());
     const duckdb_state state = duckdb_append_value(appender, list);
@@ -325,6 +337,7 @@ void Database::Appender::append(std::string_view value) {
 }
 void Database::Appender::append(double value) { state_->check(duckdb_append_double(state_->appender, value)); }
 void Database::Appender::append(std::int32_t value) { state_->check(duckdb_append_int32(state_->appender, value)); }
+void Database::Appender::append(std::int64_t value) { state_->check(duckdb_append_int64(state_->appender, value)); }
 void Database::Appender::append(std::span<const std::string> values) {
   std::vector<duckdb_value> items;
   items.reserve(values.size() + 1);  // DuckDB takes no null pointer for an empty list

@@ -83,6 +83,7 @@ class Database::Appender {
   void append(std::string_view value);
   void append(double value);
   void append(std::int32_t value);
+  void append(std::int64_t value);
   void append(std::span<const std::string> values);
   void append(std::span<const std::int32_t> values);
   void append_null();
