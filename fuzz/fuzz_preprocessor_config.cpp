@@ -12,16 +12,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace imagerank;
   const fuzz::MemoryFile file(data, size);
-  static const std::filesystem::path folder = [] {
+  static const std::filesystem::path kFolder = [] {
     std::string name = (std::filesystem::temp_directory_path() / "imagerank_fuzz_XXXXXX").string();
     fuzz::require(::mkdtemp(name.data()) != nullptr);
-    std::atexit([] { std::filesystem::remove_all(folder); });
+    std::atexit([] { std::filesystem::remove_all(kFolder); });
     return std::filesystem::path(name);
   }();
-  std::filesystem::remove(folder / "preprocessor_config.json");
-  std::filesystem::create_symlink(file.path(), folder / "preprocessor_config.json");
+  std::filesystem::remove(kFolder / "preprocessor_config.json");
+  std::filesystem::create_symlink(file.path(), kFolder / "preprocessor_config.json");
   try {
-    const images::PreprocessOptions options = images::load_preprocess_options(folder);
+    const images::PreprocessOptions options = images::load_preprocess_options(kFolder);
     fuzz::require(options.crop_size >= 1 && options.crop_size <= 4096);
     fuzz::require(options.resize_shortest_edge >= 1 && options.resize_shortest_edge <= 4096);
     for (std::size_t c = 0; c < 3; ++c)

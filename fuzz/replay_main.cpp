@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  std::sort(files.begin(), files.end());
+  std::ranges::sort(files);
   for (const auto& file : files) {
     std::ifstream stream(file, std::ios::binary);
     const std::vector<char> bytes{std::istreambuf_iterator<char>(stream), {}};

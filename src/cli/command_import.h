@@ -17,6 +17,9 @@ struct ImportOptions {
   std::string format;
   std::vector<std::filesystem::path> files;
   std::filesystem::path data;
+  std::string columns;           ///< "target=column,...", for the generic formats
+  std::string dataset;           ///< "": the format's own name
+  std::filesystem::path images;  ///< where relative paths start; "": at each file
 };
 
 /// Returns the exit code; never exits. @throws Error.

@@ -20,6 +20,16 @@ struct LabelOptions {
   double test = 0.2;
   double validation = 0.1;
   std::uint64_t seed = 0;
+  std::string conflicts = "keep-max";
+  std::string weights = "ranking";
+  bool no_tie_pairs = false;
+  std::int64_t min_votes = 1;
+  std::string ratings;
+  bool trim_prompts = false;
+  bool drop_empty_prompts = false;
+  std::int64_t min_prompt_chars = 0;
+  std::int64_t max_prompt_chars = 0;
+  std::filesystem::path without_words;
   std::filesystem::path csv;
 };
 

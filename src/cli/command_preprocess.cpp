@@ -32,10 +32,10 @@ std::optional<ItemFailure> preprocess_one(const std::filesystem::path& path, con
                                           std::span<float> row) {
   try {
     const std::vector<float> tensor = images::preprocess(images::load_image(path), options);
-    std::copy(tensor.begin(), tensor.end(), row.begin());
+    std::ranges::copy(tensor, row.begin());
     return std::nullopt;
   } catch (const Error& error) {
-    std::fill(row.begin(), row.end(), std::numeric_limits<float>::quiet_NaN());
+    std::ranges::fill(row, std::numeric_limits<float>::quiet_NaN());
     return ItemFailure{path.string(), images::failure_reason(error.code()), error.what()};
   }
 }

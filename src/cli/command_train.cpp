@@ -27,7 +27,7 @@ std::vector<std::string> encoders_of(const workspace::Workspace& workspace) {
   for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", ignored)) {
     if (entry.is_directory(ignored)) names.push_back(entry.path().filename().string());
   }
-  std::sort(names.begin(), names.end());
+  std::ranges::sort(names);
   return names;
 }
 

@@ -61,7 +61,7 @@ void fill_split(const reward::Examples& examples, reward::Split split, PromptNum
 std::vector<double> relevance_of(const workspace::Ranking& ranking) {
   std::vector<double> relevance(ranking.image_uids.size());
   if (ranking.ranks.size() == relevance.size() && !relevance.empty()) {
-    const auto worst = *std::max_element(ranking.ranks.begin(), ranking.ranks.end());
+    const auto worst = *std::ranges::max_element(ranking.ranks);
     for (std::size_t i = 0; i < relevance.size(); ++i) relevance[i] = worst - ranking.ranks[i];
   } else if (ranking.best_image_uid) {
     for (std::size_t i = 0; i < relevance.size(); ++i) relevance[i] = ranking.image_uids[i] == *ranking.best_image_uid;
@@ -70,7 +70,7 @@ std::vector<double> relevance_of(const workspace::Ranking& ranking) {
 }
 
 void count_votes(PromptVotes& votes, const std::vector<std::uint32_t>& images, const std::vector<double>& relevance) {
-  const auto [least, best] = std::minmax_element(relevance.begin(), relevance.end());
+  const auto [least, best] = std::ranges::minmax_element(relevance);
   for (std::size_t i = 0; i < images.size(); ++i) {
     auto& count = votes[images[i]];
     if (*best <= *least) {
@@ -171,7 +171,7 @@ void measure_leak(EvaluationInputs& inputs) {
   const std::unordered_set<std::uint32_t> images(inputs.train.rows.point_image.begin(),
                                                  inputs.train.rows.point_image.end());
   const auto share = [](const std::vector<std::uint32_t>& rows, const std::unordered_set<std::uint32_t>& known) {
-    const auto count = std::count_if(rows.begin(), rows.end(), [&](std::uint32_t row) { return known.contains(row); });
+    const auto count = std::ranges::count_if(rows, [&](std::uint32_t row) { return known.contains(row); });
     return rows.empty() ? 0.0 : static_cast<double>(count) / static_cast<double>(rows.size());
   };
   inputs.facts.prompt_overlap = share(inputs.measured.rows.point_text, texts);
@@ -267,7 +267,7 @@ std::filesystem::path find_reward_folder(const workspace::Workspace& workspace, 
   for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "rewards", ignored)) {
     if (holds_reward(entry.path())) names.push_back(entry.path().filename().string());
   }
-  std::sort(names.begin(), names.end());
+  std::ranges::sort(names);
   fail(ErrorCode::kNotFound, "reward '{}': expected a name under {} or a folder with reward.json; there is {}",
        name_or_path, (workspace.root() / "rewards").string(),
        names.empty() ? "none yet, run `train`" : fmt::format("{}", fmt::join(names, ", ")));

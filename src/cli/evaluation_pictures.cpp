@@ -41,11 +41,11 @@ void add_pixels(const workspace::Workspace& workspace, const workspace::Image* r
 std::vector<std::uint32_t> draw_prompts(const EvaluationInputs& inputs) {
   std::vector<std::uint32_t> texts;
   for (const auto& [text, votes] : inputs.votes) {
-    const bool decided = std::any_of(votes.begin(), votes.end(), [](const auto& vote) { return vote.second.won > 0; });
+    const bool decided = std::ranges::any_of(votes, [](const auto& vote) { return vote.second.won > 0; });
     if (votes.size() > 1 && decided) texts.push_back(text);
   }
-  std::sort(texts.begin(), texts.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return inputs.dataset.prompts[a] < inputs.dataset.prompts[b]; });
+  std::ranges::sort(
+      texts, [&](std::uint32_t a, std::uint32_t b) { return inputs.dataset.prompts[a] < inputs.dataset.prompts[b]; });
   Random(1).shuffle(texts);
   texts.resize(std::min(texts.size(), kPrompts));
   return texts;
@@ -64,8 +64,9 @@ evaluation::PromptPictures prompt_pictures(const EvaluationInputs& inputs, const
     picture.tied = votes.tied;
     result.pictures.push_back(std::move(picture));
   }
-  std::sort(result.pictures.begin(), result.pictures.end(),
-            [](const auto& a, const auto& b) { return a.score > b.score || (!(a.score < b.score) && a.uid < b.uid); });
+  std::ranges::sort(result.pictures, [](const auto& a, const auto& b) {
+    return a.score > b.score || (!(a.score < b.score) && a.uid < b.uid);
+  });
   if (result.pictures.size() > kShown) {
     result.left_out = result.pictures.size() - kShown;
     const auto middle = result.pictures.begin() + static_cast<std::ptrdiff_t>(kShown / 2);

@@ -75,7 +75,7 @@ evaluation::ResultFacts result_facts(const reward::Reward& reward, const Evaluat
   }
   const auto& a = predictions.pair_a;
   const auto& b = predictions.pair_b;
-  facts.constant_utility = !a.empty() && std::equal(a.begin(), a.end(), b.begin(), b.end());
+  facts.constant_utility = !a.empty() && std::ranges::equal(a, b);
   facts.prompt_overlap = data.prompt_overlap;
   facts.image_overlap = data.image_overlap;
   const auto untrained = reward.record().find("encoder_untrained");
@@ -84,7 +84,7 @@ evaluation::ResultFacts result_facts(const reward::Reward& reward, const Evaluat
 }
 
 void check_finite(const std::vector<float>& values, std::size_t first_row) {
-  const auto bad = std::find_if_not(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+  const auto bad = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
   if (bad == values.end()) return;
   fail(ErrorCode::kCorruptData,
        "reward: the answers for rows {} and after hold {}, expected finite numbers: did "

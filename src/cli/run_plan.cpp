@@ -99,7 +99,7 @@ Stage make_stage(const StageKind& kind, const toml::table& table, const std::str
     }
   }
   for (const auto& [key, node] : table) {
-    if (std::find(kind.positional.begin(), kind.positional.end(), key.str()) != kind.positional.end()) continue;
+    if (std::ranges::find(kind.positional, key.str()) != kind.positional.end()) continue;
     if (const auto* flag = node.as_boolean()) {
       if (flag->get()) options.push_back("--" + std::string(key.str()));
       continue;
@@ -125,8 +125,8 @@ Stage make_stage(const StageKind& kind, const toml::table& table, const std::str
 void check_keys(const toml::table& root, const std::filesystem::path& config) {
   for (const auto& [key, node] : root) {
     if (key.str() == "data" || key.str() == "model") continue;
-    const bool known = std::any_of(stage_kinds().begin(), stage_kinds().end(),
-                                   [&, name = key.str()](const StageKind& kind) { return kind.command == name; });
+    const bool known = std::ranges::any_of(
+        stage_kinds(), [&, name = key.str()](const StageKind& kind) { return kind.command == name; });
     if (!known) {
       std::string names;
       for (const StageKind& kind : stage_kinds()) names += fmt::format(", {}", kind.command);
@@ -187,7 +187,7 @@ std::string fingerprint(const std::vector<std::filesystem::path>& paths) {
       if (entry.is_regular_file() && !entry.path().filename().string().starts_with('.')) add(entry.path());
     }
   }
-  std::sort(lines.begin(), lines.end());
+  std::ranges::sort(lines);
   Sha256 hash;
   for (const std::string& line : lines) hash.update(line + "\n");
   return hash.hex_digest();
@@ -207,9 +207,8 @@ bool RunState::is_current(const Stage& stage) const {
   const auto same = [&](const char* key, const nlohmann::json& value) {
     return entry->contains(key) && (*entry)[key] == value;
   };
-  const bool outputs_exist =
-      std::all_of(stage.outputs.begin(), stage.outputs.end(),
-                  [](const std::filesystem::path& path) { return std::filesystem::exists(path); });
+  const bool outputs_exist = std::ranges::all_of(
+      stage.outputs, [](const std::filesystem::path& path) { return std::filesystem::exists(path); });
   return outputs_exist && same("version", version()) && same("arguments", stage.arguments) &&
          same("inputs", fingerprint(stage.inputs)) && same("outputs", fingerprint(stage.outputs));
 }

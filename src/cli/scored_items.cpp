@@ -16,7 +16,7 @@ std::filesystem::path reward_folder(const std::string& reward, const std::filesy
 std::vector<std::size_t> best_first(std::span<const ScoredImage> items) {
   std::vector<std::size_t> order(items.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
     if (items[a].ok() != items[b].ok()) return items[a].ok();
     return items[a].ok() && items[a].score > items[b].score;
   });
@@ -39,7 +39,7 @@ nlohmann::ordered_json failures_json(std::span<const std::string> names, std::sp
 }
 
 int exit_code_of(std::span<const ScoredImage> items, bool strict) noexcept {
-  const auto failed = std::count_if(items.begin(), items.end(), [](const ScoredImage& item) { return !item.ok(); });
+  const auto failed = std::ranges::count_if(items, [](const ScoredImage& item) { return !item.ok(); });
   const bool all = !items.empty() && static_cast<std::size_t>(failed) == items.size();
   return all || (strict && failed != 0) ? 1 : 0;
 }

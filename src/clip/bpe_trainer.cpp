@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -46,8 +48,9 @@ class PairCounts {
 
   void merge(Pair pair, std::int32_t merged) {
     std::vector<std::size_t> affected = pairs_.at(pair).words;
-    std::sort(affected.begin(), affected.end());
-    affected.erase(std::unique(affected.begin(), affected.end()), affected.end());
+    std::ranges::sort(affected);
+    const auto repeated = std::ranges::unique(affected);
+    affected.erase(repeated.begin(), repeated.end());
     for (const std::size_t index : affected) {
       add(index, -1);
       std::vector<std::int32_t>& symbols = words_[index].symbols;
@@ -195,7 +198,7 @@ void train_tokenizer(std::span<const std::string> texts, std::int32_t vocabulary
     const Pair pair = *best;
     const std::string& left = tokens[static_cast<std::size_t>(pair.first)];
     const std::string& right = tokens[static_cast<std::size_t>(pair.second)];
-    merges.push_back(left + " " + right);
+    merges.push_back(fmt::format("{} {}", left, right));
     std::string merged = left + right;
     counts.merge(pair, static_cast<std::int32_t>(tokens.size()));
     tokens.push_back(std::move(merged));

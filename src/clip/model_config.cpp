@@ -1,5 +1,6 @@
 #include "clip/model_config.h"
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -267,13 +268,13 @@ ModelConfig named_model_config(const std::string& name) {
     Activation activation;
   };
   // Source: the model cards of OpenAI's and LAION's CLIP; ViT-H/14's heads are 80 wide.
-  static constexpr Shape kShapes[] = {
+  static constexpr auto kShapes = std::to_array<Shape>({
       {"b32", 512, 224, 32, 768, 12, 12, 512, 12, 8, Activation::kQuickGelu},
       {"b16", 512, 224, 16, 768, 12, 12, 512, 12, 8, Activation::kQuickGelu},
       {"l14", 768, 224, 14, 1024, 24, 16, 768, 12, 12, Activation::kQuickGelu},
       {"h14", 1024, 224, 14, 1280, 32, 16, 1024, 24, 16, Activation::kGelu},
       {"tiny", 48, 64, 16, 128, 3, 2, 64, 2, 1, Activation::kQuickGelu},
-  };
+  });
   for (const Shape& shape : kShapes) {
     if (name != shape.name) continue;
     ModelConfig config;

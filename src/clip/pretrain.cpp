@@ -47,7 +47,7 @@ Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> 
   auto* out = bytes.data_ptr<std::uint8_t>();
   for (const std::uint32_t row : rows) {
     const auto source = pairs.pixels.subspan(row * row_bytes, row_bytes);
-    out = std::copy(source.begin(), source.end(), out);
+    out = std::ranges::copy(source, out);
   }
   const images::PreprocessOptions preprocessing;
   const auto plane = [](const std::array<float, 3>& values, double scale) {
@@ -91,7 +91,7 @@ Tensor embed_captions(ClipModel& model, const CaptionedImages& pairs, std::span<
   std::vector<std::int64_t> by_length(rows.size());
   std::iota(by_length.begin(), by_length.end(), std::int64_t{0});
   const auto row_of = [&](std::int64_t i) { return rows[static_cast<std::size_t>(i)]; };
-  std::stable_sort(by_length.begin(), by_length.end(), [&](std::int64_t a, std::int64_t b) {
+  std::ranges::stable_sort(by_length, [&](std::int64_t a, std::int64_t b) {
     return pairs.tokens[row_of(a)].size() < pairs.tokens[row_of(b)].size();
   });
   std::vector<Tensor> parts;
@@ -538,9 +538,8 @@ void check_pairs(const CaptionedImages& pairs, const ModelConfig& model) {
          pairs.size() * side * side * 3, pairs.size(), side, pairs.pixels.size());
   }
   for (const auto& row : pairs.tokens) {
-    const bool valid = row.size() >= 2 && std::all_of(row.begin(), row.end(), [&](std::int32_t id) {
-                         return id >= 0 && id < model.vocabulary_size;
-                       });
+    const bool valid = row.size() >= 2 &&
+                       std::ranges::all_of(row, [&](std::int32_t id) { return id >= 0 && id < model.vocabulary_size; });
     if (!valid) {
       fail(ErrorCode::kInvalidArgument, "pairs: expected two or more token ids in 0..{}, found others",
            model.vocabulary_size - 1);

@@ -24,8 +24,9 @@ std::vector<Ngram> ngrams_of(const std::vector<std::int32_t>& tokens) {
     found.push_back(first);
     if (i + 2 < tokens.size()) found.push_back((first << 32) | (static_cast<Ngram>(tokens[i + 1]) + 1));
   }
-  std::sort(found.begin(), found.end());
-  found.erase(std::unique(found.begin(), found.end()), found.end());
+  std::ranges::sort(found);
+  const auto repeated = std::ranges::unique(found);
+  found.erase(repeated.begin(), repeated.end());
   return found;
 }
 
@@ -41,8 +42,8 @@ CaptionNgrams find_caption_ngrams(std::span<const std::vector<std::int32_t>> tok
   for (const auto& [ngram, count] : counts) {
     if (count >= least && count * 5 <= tokens.size() * 3) kept.emplace_back(count, ngram);
   }
-  std::sort(kept.begin(), kept.end(),
-            [](const auto& a, const auto& b) { return std::tie(b.first, a.second) < std::tie(a.first, b.second); });
+  std::ranges::sort(
+      kept, [](const auto& a, const auto& b) { return std::tie(b.first, a.second) < std::tie(a.first, b.second); });
   kept.resize(std::min(kept.size(), most));
 
   CaptionNgrams result;
@@ -56,7 +57,7 @@ CaptionNgrams find_caption_ngrams(std::span<const std::vector<std::int32_t>> tok
     for (const Ngram ngram : ngrams_of(tokens[i])) {
       if (const auto found = index.find(ngram); found != index.end()) result.of_caption[i].push_back(found->second);
     }
-    std::sort(result.of_caption[i].begin(), result.of_caption[i].end());
+    std::ranges::sort(result.of_caption[i]);
   }
   return result;
 }
@@ -87,8 +88,8 @@ std::vector<std::uint32_t> order_epoch(const CaptionNgrams& ngrams, std::size_t 
     const std::uint64_t key = own.empty() ? random.next() : static_cast<std::uint64_t>(own[random.below(own.size())]);
     entries[i] = {mix64(key ^ mix64(seed + epoch)), random.next(), static_cast<std::uint32_t>(i)};
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return std::tie(a.key, a.tie) < std::tie(b.key, b.tie); });
+  std::ranges::sort(entries,
+                    [](const Entry& a, const Entry& b) { return std::tie(a.key, a.tie) < std::tie(b.key, b.tie); });
 
   const std::size_t length = std::max<std::size_t>(run_length, 1);
   std::vector<std::size_t> runs((count + length - 1) / length);

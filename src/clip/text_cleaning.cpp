@@ -32,6 +32,7 @@ void append(std::string& out, UChar32 c) {
   std::array<char, U8_MAX_LENGTH> bytes{};
   std::int32_t length = 0;
   UBool failed = 0;
+  // NOLINTNEXTLINE(readability-simplify-subscript-expr): inside ICU's macro
   U8_APPEND(bytes.data(), length, U8_MAX_LENGTH, c, failed);
   if (failed == 0) out.append(bytes.data(), static_cast<std::size_t>(length));
 }
@@ -41,6 +42,7 @@ CodePoints decode(std::string_view text) {
   points.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
     UChar32 c = 0;
+    // NOLINTNEXTLINE(bugprone-inc-dec-in-conditions,readability-simplify-subscript-expr): inside ICU's macro
     U8_NEXT_OR_FFFD(text.data(), i, text.size(), c);
     points.push_back(c);
   }
@@ -50,7 +52,7 @@ CodePoints decode(std::string_view text) {
 /// The byte that Windows-1252 (or Latin-1) shows as this character.
 std::optional<std::uint8_t> sloppy_byte(UChar32 c) {
   if (c < 0x100) return static_cast<std::uint8_t>(c);
-  const auto found = std::find(kWindows1252.begin(), kWindows1252.end(), c);
+  const auto* const found = std::ranges::find(kWindows1252, c);
   if (found == kWindows1252.end()) return std::nullopt;
   return static_cast<std::uint8_t>(0x80 + (found - kWindows1252.begin()));
 }
@@ -72,6 +74,7 @@ bool undo_mojibake(CodePoints& points) {
     UChar32 c = -1;
     if (length > 0 && bytes.size() == length) {
       std::size_t at = 0;
+      // NOLINTNEXTLINE(bugprone-inc-dec-in-conditions,readability-simplify-subscript-expr): inside ICU's macro
       U8_NEXT(bytes.data(), at, bytes.size(), c);
     }
     if (c < 0) {
@@ -153,8 +156,8 @@ std::string repair_characters(const CodePoints& points) {
 
 const HtmlEntity* find_entity(std::string_view name) {
   const auto all = html_entities();
-  const auto found = std::lower_bound(all.begin(), all.end(), name,
-                                      [](const HtmlEntity& entity, std::string_view key) { return entity.name < key; });
+  const auto found =
+      std::ranges::lower_bound(all, name, {}, [](const HtmlEntity& entity) { return std::string_view(entity.name); });
   return found != all.end() && found->name == name ? &*found : nullptr;
 }
 

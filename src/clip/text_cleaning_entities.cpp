@@ -1,10 +1,12 @@
 #include "clip/text_cleaning_entities.h"
 
+#include <array>
+
 namespace imagerank::clip {
 namespace {
 
 // Names and code points: HTML 4.01, section 24.
-constexpr HtmlEntity kEntities[] = {
+constexpr auto kEntities = std::to_array<HtmlEntity>({
     {"AElig", 198},   {"Aacute", 193},  {"Acirc", 194},    {"Agrave", 192},  {"Alpha", 913},    {"Aring", 197},
     {"Atilde", 195},  {"Auml", 196},    {"Beta", 914},     {"Ccedil", 199},  {"Chi", 935},      {"Dagger", 8225},
     {"Delta", 916},   {"ETH", 208},     {"Eacute", 201},   {"Ecirc", 202},   {"Egrave", 200},   {"Epsilon", 917},
@@ -48,7 +50,7 @@ constexpr HtmlEntity kEntities[] = {
     {"ugrave", 249},  {"uml", 168},     {"upsih", 978},    {"upsilon", 965}, {"uuml", 252},     {"weierp", 8472},
     {"xi", 958},      {"yacute", 253},  {"yen", 165},      {"yuml", 255},    {"zeta", 950},     {"zwj", 8205},
     {"zwnj", 8204},
-};
+});
 
 }  // namespace
 

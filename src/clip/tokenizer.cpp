@@ -160,8 +160,7 @@ class AddedTokens {
     if (token.content.empty()) return;
     starts_[static_cast<unsigned char>(token.content[0])] = true;
     tokens_.push_back(std::move(token));
-    std::stable_sort(tokens_.begin(), tokens_.end(),
-                     [](const auto& a, const auto& b) { return a.content.size() > b.content.size(); });
+    std::ranges::stable_sort(tokens_, [](const auto& a, const auto& b) { return a.content.size() > b.content.size(); });
   }
 
   /// Calls piece(text) and token(id) in order.

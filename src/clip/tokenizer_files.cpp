@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -32,7 +33,7 @@ constexpr std::string_view kEnd = "<|endoftext|>";
 /// Reads the parts of one tokenizer.json; `path` is for messages.
 class TokenizerJson {
  public:
-  explicit TokenizerJson(const std::filesystem::path& path) : path_(path) {}
+  explicit TokenizerJson(std::filesystem::path path) : path_(std::move(path)) {}
 
   TokenizerFiles read() {
     const json root = parse();

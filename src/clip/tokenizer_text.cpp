@@ -37,6 +37,7 @@ UChar32 next_code_point(std::string_view text, std::size_t& at) noexcept {
     return lead;
   }
   UChar32 c = 0;
+  // NOLINTNEXTLINE(bugprone-inc-dec-in-conditions,readability-simplify-subscript-expr): inside ICU's macro
   U8_NEXT_OR_FFFD(text.data(), at, text.size(), c);
   return c;
 }
@@ -49,6 +50,7 @@ void append(std::string& out, UChar32 c) {
   std::array<char, U8_MAX_LENGTH> bytes{};
   std::int32_t length = 0;
   UBool failed = 0;
+  // NOLINTNEXTLINE(readability-simplify-subscript-expr): inside ICU's macro
   U8_APPEND(bytes.data(), length, U8_MAX_LENGTH, c, failed);
   if (failed == 0) out.append(bytes.data(), static_cast<std::size_t>(length));
 }
@@ -198,7 +200,7 @@ std::int32_t code_point_before(std::string_view text, std::size_t at, std::size_
 }
 
 bool is_ascii(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 std::string repair_utf8(std::string_view text) {

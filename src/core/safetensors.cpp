@@ -1,5 +1,6 @@
 #include "core/safetensors.h"
 
+#include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -16,11 +17,16 @@ struct TypeName {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr TypeName kTypes[] = {
-    {TensorType::kF64, "F64", 8},   {TensorType::kF32, "F32", 4},   {TensorType::kF16, "F16", 2},
-    {TensorType::kBF16, "BF16", 2}, {TensorType::kI64, "I64", 8},   {TensorType::kI32, "I32", 4},
-    {TensorType::kU8, "U8", 1},     {TensorType::kBool, "BOOL", 1},
-};
+constexpr auto kTypes = std::to_array<TypeName>({
+    {TensorType::kF64, "F64", 8},
+    {TensorType::kF32, "F32", 4},
+    {TensorType::kF16, "F16", 2},
+    {TensorType::kBF16, "BF16", 2},
+    {TensorType::kI64, "I64", 8},
+    {TensorType::kI32, "I32", 4},
+    {TensorType::kU8, "U8", 1},
+    {TensorType::kBool, "BOOL", 1},
+});
 
 const TypeName& type_name(TensorType type) {
   for (const TypeName& entry : kTypes) {

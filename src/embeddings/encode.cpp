@@ -178,8 +178,7 @@ void encode_texts(const workspace::Workspace& workspace, const clip::Encoder& en
     }
   }
   // Neighbours of like length run in one batch without padding.
-  std::stable_sort(todo.begin(), todo.end(),
-                   [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+  std::ranges::stable_sort(todo, [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
   Checkpoints checkpoints(cache, options.checkpoint_interval_s);
   constexpr std::size_t kChunk = 512;
   const std::size_t dim = encoder.dim();

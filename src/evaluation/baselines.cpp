@@ -131,6 +131,7 @@ BaselineResult measure_cosine(const Vectors& vectors, const SplitData& validatio
   auto predictions = predict_preferences(measured, utility);
   if (measured.truth.class_count == 2) {
     std::vector<double> values;
+    values.reserve(measured.truth.points());
     for (std::size_t i = 0; i < measured.truth.points(); ++i) {
       values.push_back(utility(measured.rows.point_image[i], measured.rows.point_text[i]));
     }
@@ -157,7 +158,7 @@ void add_random_labels(const SplitTruth& truth, Measurement& result) {
     for (std::size_t guess = 0; guess < classes; ++guess) {
       error += counts[label] * share * std::pow(y - static_cast<double>(guess), 2);
     }
-    present += counts[label] > 0.0;
+    if (counts[label] > 0.0) ++present;
   }
   at(result, Metric::kAccuracy).value = accuracy(confusion, classes);
   at(result, Metric::kBalancedAccuracy).value = balanced_accuracy(confusion, classes);

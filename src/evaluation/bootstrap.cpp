@@ -43,7 +43,7 @@ Estimate Bootstrap::estimate(std::optional<double> value,
     if (const auto drawn = statistic(draw)) values.push_back(*drawn);
   }
   if (values.empty() || values.size() * 2 < draws_) return result;
-  std::sort(values.begin(), values.end());
+  std::ranges::sort(values);
   result.low = quantile(values, 0.025);
   result.high = quantile(values, 0.975);
   return result;

@@ -24,7 +24,7 @@ class Bootstrap {
  public:
   static constexpr std::size_t kDraws = 1000;
   /// @param groups  how many; fewer than 2 give no intervals. @param draws  0 for no intervals.
-  Bootstrap(std::size_t groups, std::size_t draws = kDraws, std::uint64_t seed = 0);
+  explicit Bootstrap(std::size_t groups, std::size_t draws = kDraws, std::uint64_t seed = 0);
 
   [[nodiscard]] std::size_t draws() const noexcept { return draws_; }
   [[nodiscard]] std::size_t groups() const noexcept { return groups_; }

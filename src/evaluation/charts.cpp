@@ -89,8 +89,9 @@ std::string x_axis(const Frame& frame, std::span<const Line> lines, const std::s
   for (const auto& line : lines) {
     for (const auto& [x, y] : line.points) values.push_back(x);
   }
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
+  std::ranges::sort(values);
+  const auto repeated = std::ranges::unique(values);
+  values.erase(repeated.begin(), repeated.end());
   std::string svg;
   double last = -1e9;
   for (const double value : values) {
@@ -111,7 +112,7 @@ std::string line_names(const Frame& frame, std::span<const Line> lines) {
   for (const auto& line : lines) {
     if (!line.points.empty()) ends.emplace_back(frame.y(line.points.back().second), &line);
   }
-  std::sort(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::ranges::sort(ends, [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string svg;
   double last = -1e9;
   for (const auto& [y, line] : ends) {

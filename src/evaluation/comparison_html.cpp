@@ -64,8 +64,8 @@ std::string table(const ComparisonReport& report) {
       "chosen</th></tr></thead>\n<tbody>\n";
   for (std::size_t i = 0; i < report.entries.size(); ++i) html += head_row(report.entries[i], report.chosen == i);
   for (std::size_t i = 0; i < kBaselineCount; ++i) {
-    const bool known = std::any_of(first.baselines[i].begin(), first.baselines[i].end(),
-                                   [](const Estimate& estimate) { return estimate.value.has_value(); });
+    const bool known =
+        std::ranges::any_of(first.baselines[i], [](const Estimate& estimate) { return estimate.value.has_value(); });
     if (!known) continue;
     html += fmt::format(R"(<tr class="base"><th scope="row">{}</th><td></td><td></td><td></td>)",
                         spaced(kBaselineNames[i]));
@@ -89,7 +89,7 @@ std::string data_curve(const ComparisonReport& report) {
   std::vector<Line> several;
   constexpr std::array<std::string_view, 3> kKinds = {"a", "c", "b"};
   for (auto& [name, line] : lines) {
-    std::sort(line.points.begin(), line.points.end());
+    std::ranges::sort(line.points);
     if (line.points.front().first >= line.points.back().first) continue;
     line.kind = kKinds[several.size() % kKinds.size()];
     several.push_back(std::move(line));
@@ -133,8 +133,8 @@ std::string report_html(const ComparisonReport& report) {
         {VerdictKind::kNothingToJudge, "No head can be chosen: the validation split has no pair with a winner."});
   }
   std::vector<IntervalRow> rows;
-  for (std::size_t i = 0; i < report.entries.size(); ++i) {
-    const auto& entry = report.entries[i].report;
+  for (const auto& compared : report.entries) {
+    const auto& entry = compared.report;
     rows.push_back({entry.reward.name, entry.reward.head + ", " + entry.reward.loss, "head",
                     at(entry.metrics, Metric::kPairStrictMicro)});
   }

@@ -13,7 +13,7 @@ void check(std::string_view name, std::span<const double> values, std::size_t ex
   if (!values.empty() && values.size() != expected) {
     fail(ErrorCode::kInvalidArgument, "evaluation: {} has {} numbers, expected {}", name, values.size(), expected);
   }
-  const auto bad = std::find_if_not(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  const auto bad = std::ranges::find_if_not(values, [](double value) { return std::isfinite(value); });
   if (bad != values.end()) {
     fail(ErrorCode::kCorruptData, "evaluation: {} number {} is {}, expected finite scores: did training diverge?", name,
          bad - values.begin(), *bad);
@@ -50,7 +50,7 @@ class Ledger {
  public:
   Ledger(std::size_t prompts, std::size_t classes) : classes_(classes), sums_(prompts * columns()) {}
 
-  [[nodiscard]] std::size_t confusion() const { return 2 * kMetricCount; }
+  [[nodiscard]] static constexpr std::size_t confusion() { return 2 * kMetricCount; }
   [[nodiscard]] std::size_t regression() const { return confusion() + classes_ * classes_; }
   [[nodiscard]] std::size_t columns() const { return regression() + 4; }
   [[nodiscard]] std::span<const double> sums() const { return sums_; }
@@ -87,7 +87,8 @@ void add_points(const SplitTruth& truth, const Predictions& predictions, Ledger&
     const auto prompt = truth.point_prompt[i];
     const auto label = static_cast<std::size_t>(truth.point_label[i]);
     if (!predictions.classes.empty()) {
-      ledger.cell(prompt, ledger.confusion() + label * classes + static_cast<std::size_t>(predictions.classes[i])) += 1;
+      ledger.cell(prompt, Ledger::confusion() + label * classes + static_cast<std::size_t>(predictions.classes[i])) +=
+          1;
     }
     if (!predictions.values.empty()) {
       const auto y = static_cast<double>(label);
@@ -141,7 +142,7 @@ void add_rankings(const SplitTruth& truth, const Predictions& predictions, Ledge
 /// A metric that follows from a ledger's sums.
 std::optional<double> from_sums(Metric metric, std::span<const double> sums, const Ledger& ledger,
                                 std::size_t classes) {
-  const auto confusion = sums.subspan(ledger.confusion(), classes * classes);
+  const auto confusion = sums.subspan(Ledger::confusion(), classes * classes);
   switch (metric) {
     case Metric::kAccuracy:
       return accuracy(confusion, classes);
@@ -169,7 +170,7 @@ std::vector<ScoredRow> scored_rows(const SplitTruth& truth, const Predictions& p
     rows[i] = {predictions.class_scores[i * classes + static_cast<std::size_t>(positive)],
                truth.point_label[i] == positive, truth.point_prompt[i]};
   }
-  std::sort(rows.begin(), rows.end(), [](const ScoredRow& a, const ScoredRow& b) { return a.score < b.score; });
+  std::ranges::sort(rows, [](const ScoredRow& a, const ScoredRow& b) { return a.score < b.score; });
   return rows;
 }
 
@@ -203,8 +204,7 @@ std::vector<ConfidentRow> confident_rows(const SplitTruth& truth, const Predicti
     rows[i] = {predictions.probabilities[i * classes + static_cast<std::size_t>(chosen[i])],
                chosen[i] == truth.point_label[i], truth.point_prompt[i]};
   }
-  std::sort(rows.begin(), rows.end(),
-            [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
+  std::ranges::sort(rows, [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
   return rows;
 }
 
@@ -217,7 +217,7 @@ Estimate estimate_ece(const SplitTruth& truth, const Predictions& predictions, c
 }  // namespace
 
 std::size_t SplitTruth::strict_pairs() const noexcept {
-  return static_cast<std::size_t>(std::count_if(pair_p_a.begin(), pair_p_a.end(), is_strict));
+  return static_cast<std::size_t>(std::ranges::count_if(pair_p_a, is_strict));
 }
 
 Measurement measure(const SplitTruth& truth, const Predictions& predictions, double pickscore_threshold,
@@ -257,9 +257,10 @@ Estimate strict_difference(const SplitTruth& truth, const Predictions& first, co
   for (std::size_t i = 0; i < truth.pairs(); ++i) {
     const double p_a = truth.pair_p_a[i];
     if (!is_strict(p_a)) continue;
-    sums[2 * truth.pair_prompt[i]] +=
+    const std::size_t column = std::size_t{2} * truth.pair_prompt[i];
+    sums[column] +=
         strict_credit(p_a, first.pair_a[i], first.pair_b[i]) - strict_credit(p_a, second.pair_a[i], second.pair_b[i]);
-    sums[2 * truth.pair_prompt[i] + 1] += 1.0;
+    sums[column + 1] += 1.0;
   }
   const auto ratio = [](double sum, double count) -> std::optional<double> {
     if (count <= 0.0) return std::nullopt;
@@ -320,7 +321,7 @@ std::vector<std::int32_t> likeliest_classes(std::span<const double> class_scores
   result.reserve(class_scores.size() / classes);
   for (std::size_t begin = 0; begin + classes <= class_scores.size(); begin += classes) {
     const auto row = class_scores.subspan(begin, classes);
-    result.push_back(static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    result.push_back(static_cast<std::int32_t>(std::ranges::max_element(row) - row.begin()));
   }
   return result;
 }

@@ -16,14 +16,14 @@ double weight_of(std::span<const std::uint16_t> group_weight, std::uint32_t grou
 bool same(double a, double b) { return !(a < b) && !(b < a); }
 
 bool all_same(std::span<const double> values) {
-  return std::all_of(values.begin(), values.end(), [&](double value) { return same(value, values.front()); });
+  return std::ranges::all_of(values, [&](double value) { return same(value, values.front()); });
 }
 
 /// Places 1..n, equal values sharing their mean place.
 std::vector<double> mid_ranks(std::span<const double> values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
   std::vector<double> ranks(values.size());
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin + 1;
@@ -34,7 +34,10 @@ std::vector<double> mid_ranks(std::span<const double> values) {
   return ranks;
 }
 
-int sign(double value) { return (value > 0.0) - (value < 0.0); }
+int sign(double value) {
+  if (value > 0.0) return 1;
+  return value < 0.0 ? -1 : 0;
+}
 
 }  // namespace
 
@@ -166,7 +169,7 @@ double brier_row(std::span<const double> probabilities, std::int32_t label) {
 }
 
 double log_loss_row(std::span<const double> probabilities, std::int32_t label) {
-  constexpr double kSmallest = static_cast<double>(std::numeric_limits<float>::epsilon());
+  constexpr auto kSmallest = static_cast<double>(std::numeric_limits<float>::epsilon());
   return -std::log(std::clamp(probabilities[static_cast<std::size_t>(label)], kSmallest, 1.0));
 }
 
@@ -261,8 +264,8 @@ std::optional<double> kendall_tau_b(std::span<const double> relevance, std::span
       const int truth = sign(relevance[i] - relevance[j]);
       const int predicted = sign(scores[i] - scores[j]);
       balance += truth * predicted;
-      strict_truth += truth != 0;
-      strict_scores += predicted != 0;
+      if (truth != 0) strict_truth += 1.0;
+      if (predicted != 0) strict_scores += 1.0;
     }
   }
   return strict_scores > 0.0 ? balance / std::sqrt(strict_truth * strict_scores) : 0.0;
@@ -291,10 +294,10 @@ std::optional<double> ndcg_at(std::span<const double> relevance, std::span<const
     return place < k ? 1.0 / std::log2(static_cast<double>(place) + 2.0) : 0.0;
   };
   std::vector<double> ideal(relevance.begin(), relevance.end());
-  std::sort(ideal.begin(), ideal.end(), std::greater<>());
+  std::ranges::sort(ideal, std::greater<>());
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
   double gain = 0.0;
   double best = 0.0;
   for (std::size_t i = 0; i < n; ++i) best += ideal[i] * discount(i);
@@ -314,8 +317,8 @@ std::optional<double> ndcg_at(std::span<const double> relevance, std::span<const
 
 std::optional<double> recall_at_1(std::span<const double> relevance, std::span<const double> scores) {
   if (relevance.empty() || all_same(relevance)) return std::nullopt;
-  const double best = *std::max_element(relevance.begin(), relevance.end());
-  const double top = *std::max_element(scores.begin(), scores.end());
+  const double best = *std::ranges::max_element(relevance);
+  const double top = *std::ranges::max_element(scores);
   double chosen = 0.0;
   double hit = 0.0;
   for (std::size_t i = 0; i < scores.size(); ++i) {

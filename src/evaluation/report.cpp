@@ -162,18 +162,18 @@ std::vector<std::string> shared_warnings(const ComparisonReport& report) {
   std::vector<std::string> own;
   for (const auto& entry : report.entries) {
     for (const auto& warning : entry.report.warnings) {
-      const bool everywhere = std::all_of(report.entries.begin(), report.entries.end(), [&](const auto& other) {
+      const bool everywhere = std::ranges::all_of(report.entries, [&](const auto& other) {
         const auto& warnings = other.report.warnings;
-        return std::find(warnings.begin(), warnings.end(), warning) != warnings.end();
+        return std::ranges::find(warnings, warning) != warnings.end();
       });
       if (!everywhere) {
         own.push_back(entry.report.reward.name + ": " + warning);
-      } else if (std::find(shared.begin(), shared.end(), warning) == shared.end()) {
+      } else if (std::ranges::find(shared, warning) == shared.end()) {
         shared.push_back(warning);
       }
     }
   }
-  std::move(own.begin(), own.end(), std::back_inserter(shared));
+  std::ranges::move(own, std::back_inserter(shared));
   return shared;
 }
 

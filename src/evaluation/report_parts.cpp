@@ -30,7 +30,7 @@ std::string label_text(const std::vector<double>& counts) {
 }
 
 std::string share_of(std::uint64_t part, std::uint64_t whole) {
-  const auto text = fmt::format("{} of {}", count_text(part), count_text(whole));
+  auto text = fmt::format("{} of {}", count_text(part), count_text(whole));
   if (whole == 0) return text;
   return fmt::format("{} ({})", text, percent(static_cast<double>(part) / static_cast<double>(whole)));
 }
@@ -39,7 +39,7 @@ std::string share_of(std::uint64_t part, std::uint64_t whole) {
 
 std::string spaced(std::string_view name) {
   std::string result(name);
-  std::replace(result.begin(), result.end(), '_', ' ');
+  std::ranges::replace(result, '_', ' ');
   return result;
 }
 

@@ -17,7 +17,7 @@ struct Share {
 Share largest_share(std::span<const double> counts) {
   const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
   if (total <= 0.0) return {};
-  const auto largest = std::max_element(counts.begin(), counts.end());
+  const auto largest = std::ranges::max_element(counts);
   return {static_cast<std::size_t>(largest - counts.begin()), *largest / total};
 }
 
@@ -34,7 +34,7 @@ std::vector<std::string> find_warnings(const ResultFacts& facts, const Measureme
   constexpr double kPredictsOneClass = 0.995;
   std::vector<std::string> warnings;
   if (facts.untrained_encoder) {
-    warnings.push_back(
+    warnings.emplace_back(
         "untrained encoder: the vectors come from random weights, so nothing here says what a pretrained CLIP would "
         "reach");
   }
@@ -49,7 +49,7 @@ std::vector<std::string> find_warnings(const ResultFacts& facts, const Measureme
         percent(predicted.index < facts.labels.size() ? facts.labels[predicted.index] / total : 0.0)));
   }
   if (facts.constant_utility) {
-    warnings.push_back("one score for all: the head gives both images of every pair the same score");
+    warnings.emplace_back("one score for all: the head gives both images of every pair the same score");
   }
   const auto labels = largest_share(facts.labels);
   const auto all_labels = largest_share(facts.all_labels);

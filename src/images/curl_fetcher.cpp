@@ -176,12 +176,12 @@ class CurlFetcher final : public Fetcher {
   }
 
  private:
-  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) noexcept {
+  static std::size_t on_body(char* data, std::size_t /*always one*/, std::size_t size, void* user) noexcept {
     auto& slot = *static_cast<Slot*>(user);
     return slot.owner->receive(slot, {data, size});
   }
 
-  static curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* address) noexcept {
+  static curl_socket_t on_socket(void* user, curlsocktype /*purpose*/, curl_sockaddr* address) noexcept {
     auto& slot = *static_cast<Slot*>(user);
     const FetchOptions& options = slot.owner->options_;
     if (!options.allow_local && options.proxy.empty()) {
@@ -253,7 +253,8 @@ class CurlFetcher final : public Fetcher {
       const CURLcode result = message->data.result;  // before the handle is removed, which frees the message
       char* user = nullptr;
       curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &user);
-      auto& slot = *static_cast<Slot*>(static_cast<void*>(user));
+      auto& slot = *static_cast<Slot*>(
+          static_cast<void*>(user));  // NOLINT(bugprone-casting-through-void): curl hands a void* back as char*
       done.push_back(describe(slot, result));
       curl_multi_remove_handle(multi_.get(), slot.easy.get());
       slot.active = false;

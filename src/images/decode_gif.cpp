@@ -127,14 +127,13 @@ Image decode_gif(std::span<const std::byte> bytes, const DecodeLimits& limits) {
   Image image = blank_image(width, height);
   if (frame_width != width || frame_height != height) {
     auto* pixel = image.pixels.data();
-    for (std::uint64_t i = 0; i < width * height; ++i)
-      pixel = std::copy(palette[fill].begin(), palette[fill].end(), pixel);
+    for (std::uint64_t i = 0; i < width * height; ++i) pixel = std::ranges::copy(palette[fill], pixel).out;
   }
   std::vector<GifPixelType> row(frame_width);
   for (const int y : row_order(frame.Height, frame.Interlace)) {
     if (DGifGetLine(file.get(), row.data(), frame.Width) == GIF_ERROR) fail_corrupt(file->Error);
     std::uint8_t* pixel = image.pixels.data() + ((top + static_cast<std::uint64_t>(y)) * width + left) * 3;
-    for (const GifPixelType index : row) pixel = std::copy(palette[index].begin(), palette[index].end(), pixel);
+    for (const GifPixelType index : row) pixel = std::ranges::copy(palette[index], pixel).out;
   }
   return image;
 }

@@ -47,7 +47,7 @@ void on_message(j_common_ptr info, int level) {
   if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER) jump_out(info);
 }
 
-void on_output(j_common_ptr) {}
+void on_output(j_common_ptr /*info*/) {}
 
 void on_progress(j_common_ptr info) {
   auto* reader = static_cast<JpegReader*>(info->client_data);
@@ -150,7 +150,7 @@ Image decode_jpeg(std::span<const std::byte> bytes, const DecodeLimits& limits) 
     if (jumped_in_rows(reader, image.pixels.data(), width * 3)) fail_corrupt(reader);
     return image;
   }
-  const std::size_t channels = static_cast<std::size_t>(components);
+  const auto channels = static_cast<std::size_t>(components);
   std::vector<std::uint8_t> samples(width * height * channels);
   if (jumped_in_rows(reader, samples.data(), width * channels)) fail_corrupt(reader);
   if (components == 4) {

@@ -55,7 +55,7 @@ void expand_row(const spng_ihdr& header, const Palette& palette, const std::uint
   switch (header.color_type) {
     case SPNG_COLOR_TYPE_INDEXED:
       unpack_samples(row, header.bit_depth, samples);
-      for (const std::uint8_t index : samples) rgb = std::copy(palette[index].begin(), palette[index].end(), rgb);
+      for (const std::uint8_t index : samples) rgb = std::ranges::copy(palette[index], rgb).out;
       return;
     case SPNG_COLOR_TYPE_GRAYSCALE:
       if (wide) {

@@ -59,7 +59,7 @@ struct JpegWriter {
   std::longjmp(writer->jump, 1);  // NOLINT(cert-err52-cpp): libjpeg's only way out
 }
 
-void on_message(j_common_ptr, int) {}
+void on_message(j_common_ptr /*info*/, int /*level*/) {}
 
 bool jumped(JpegWriter& writer, const Image& image, int quality) {
   if (setjmp(writer.jump) != 0) {  // NOLINT(cert-err52-cpp)
@@ -82,7 +82,7 @@ bool jumped(JpegWriter& writer, const Image& image, int quality) {
   const std::size_t stride = static_cast<std::size_t>(image.width) * 3;
   while (writer.info.next_scanline < writer.info.image_height) {
     // The library takes rows it does not write to without const.
-    JSAMPROW row = const_cast<JSAMPROW>(image.pixels.data() + writer.info.next_scanline * stride);
+    auto* row = const_cast<JSAMPROW>(image.pixels.data() + writer.info.next_scanline * stride);
     jpeg_write_scanlines(&writer.info, &row, 1);
   }
   jpeg_finish_compress(&writer.info);

@@ -40,7 +40,7 @@ struct Host {
   std::deque<std::size_t> ready;
   int in_flight = 0;
   bool in_turn = false;
-  Clock::time_point not_before{};
+  Clock::time_point not_before;
 };
 
 class Schedule {

@@ -49,7 +49,7 @@ std::int32_t read_size(const Config& config, std::int32_t fallback) {
 }
 
 std::int32_t read_crop_size(const Config& config, std::int32_t fallback) {
-  constexpr const char* kExpected = "1 to 4096, or a square {\"height\", \"width\"} of that";
+  constexpr const char* kExpected = R"(1 to 4096, or a square {"height", "width"} of that)";
   const json* crop = config.find("crop_size");
   if (crop == nullptr) return fallback;
   if (!crop->is_object()) return config.side("crop_size", kExpected, *crop, *crop);

@@ -30,10 +30,10 @@ constexpr std::size_t kBlock =
     1024;  ///< bytes of a row that the vertical pass sums at once, to stay in the first cache
 
 double bicubic(double x) {
-  constexpr double a = -0.5;
+  constexpr double kA = -0.5;
   x = std::abs(x);
-  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  if (x < 1.0) return ((kA + 2.0) * x - (kA + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * kA;
   return 0.0;
 }
 
@@ -62,8 +62,11 @@ Weights make_weights(std::int32_t in, std::int32_t out, std::int32_t begin, std:
   std::vector<double> raw(weights.width);
   for (std::int32_t i = 0; i < length; ++i) {
     const double center = (begin + i + 0.5) * scale;
+    // Pillow's own rounding, down after adding a half.
+    // NOLINTBEGIN(bugprone-incorrect-roundings)
     const std::int32_t first = std::max(static_cast<std::int32_t>(center - support + 0.5), 0);
     const std::int32_t last = std::min(static_cast<std::int32_t>(center + support + 0.5), in);
+    // NOLINTEND(bugprone-incorrect-roundings)
     const std::int32_t count = last - first;
     double sum = 0.0;
     for (std::int32_t x = 0; x < count; ++x) {
@@ -130,8 +133,9 @@ __attribute__((target("avx2"))) void vertical_avx2(const std::uint8_t* in, std::
   vertical_body(in, stride, bytes, weights, out);
 }
 bool has_avx2() {
-  static const bool result = __builtin_cpu_supports("avx2") != 0;
-  return result;
+  // NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
+  static const bool kResult = __builtin_cpu_supports("avx2") != 0;
+  return kResult;
 }
 #endif
 

@@ -1,57 +1,57 @@
 #include "labels/components.h"
 
+#include <cstdint>
 #include <numeric>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "core/fail.h"
+#include "labels/rules.h"
 
 namespace imagerank::labels {
 namespace {
 
-/// Union-find with path halving; the smallest member is the root, so that keys do not depend on the order of unions.
+/// Union-find with path halving; the smallest member is the root.
 class Components {
  public:
-  explicit Components(std::size_t count) : parent_(count) { std::iota(parent_.begin(), parent_.end(), std::size_t{0}); }
-  std::size_t root(std::size_t node) {
-    while (parent_[node] != node) node = parent_[node] = parent_[parent_[node]];
+  explicit Components(std::size_t count) : parent_(count) {
+    std::iota(parent_.begin(), parent_.end(), std::int64_t{0});
+  }
+  std::int64_t root(std::int64_t node) {
+    while (parent(node) != node) node = parent(node) = parent(parent(node));
     return node;
   }
-  void join(std::size_t a, std::size_t b) {
+  void join(std::int64_t a, std::int64_t b) {
     a = root(a);
     b = root(b);
-    if (a != b) parent_[std::max(a, b)] = std::min(a, b);
+    if (a != b) parent(std::max(a, b)) = std::min(a, b);
   }
 
  private:
-  std::vector<std::size_t> parent_;
+  std::int64_t& parent(std::int64_t node) { return parent_[static_cast<std::size_t>(node)]; }
+  std::vector<std::int64_t> parent_;
 };
 
 }  // namespace
 
 void group_by_component(workspace::Database& database) {
-  // Ordered by key, so that a component's name does not depend on the order of rows in the file.
-  const workspace::Table table = database.query("SELECT r, key, prompt, user_id, image_uids FROM ranking ORDER BY key");
-  Components components(table.row_count);
-  std::unordered_map<std::string, std::size_t> first;
-  const auto connect = [&](const char* kind, const std::string& name, std::size_t row) {
-    const auto [at, inserted] = first.emplace(kind + name, row);
-    if (!inserted) components.join(at->second, row);
-  };
-  for (std::size_t row = 0; row < table.row_count; ++row) {
-    connect("p", table.columns[2].text[row], row);
-    if (!table.columns[3].text[row].empty()) connect("u", table.columns[3].text[row], row);
-    for (const std::string& uid : table.columns[4].text_list[row]) connect("i", uid, row);
+  const std::int64_t count = database.query_integer("SELECT max(r) + 1 FROM ranking");
+  Components components(static_cast<std::size_t>(count));
+  {
+    const workspace::Table edges = database.query(rules::shared_edges());
+    for (std::size_t i = 0; i < edges.row_count; ++i)
+      components.join(edges.columns[0].integer[i], edges.columns[1].integer[i]);
   }
-  database.execute("CREATE TABLE grouped (r INTEGER, key VARCHAR)");
-  workspace::Database::Appender appender(database, "grouped");
-  for (std::size_t row = 0; row < table.row_count; ++row) {
-    appender.append(static_cast<std::int32_t>(table.columns[0].integer[row]));
-    appender.append(table.columns[1].text[components.root(row)]);
+  database.execute("CREATE TABLE component (r BIGINT, root BIGINT)");
+  workspace::Database::Appender appender(database, "component");
+  for (std::int64_t r = 0; r < count; ++r) {
+    appender.append(r);
+    appender.append(components.root(r));
     appender.end_row();
   }
   appender.close();
+  database.execute(R"(
+    CREATE TABLE grouped AS
+    WITH name AS (SELECT root, min(key) AS key FROM ranking JOIN component USING (r) GROUP BY root)
+    SELECT r, prompt, name.key FROM ranking JOIN component USING (r) JOIN name USING (root))");
 }
 
 }  // namespace imagerank::labels

@@ -16,6 +16,15 @@ constexpr std::array<std::pair<std::string_view, LabelVariant>, 3> kVariants = {
     {"drop-ties", LabelVariant::kDropTies},
     {"merge-ties", LabelVariant::kMergeTies},
 }};
+constexpr std::array<std::pair<std::string_view, ConflictRule>, 3> kConflictRules = {{
+    {"keep-max", ConflictRule::kKeepMax},
+    {"majority", ConflictRule::kMajority},
+    {"drop", ConflictRule::kDrop},
+}};
+constexpr std::array<std::pair<std::string_view, WeightRule>, 2> kWeightRules = {{
+    {"ranking", WeightRule::kRanking},
+    {"prompt", WeightRule::kPrompt},
+}};
 constexpr std::array<std::pair<std::string_view, SplitRule>, 7> kRules = {{
     {"random", SplitRule::kRandom},
     {"prompt", SplitRule::kPrompt},
@@ -25,8 +34,6 @@ constexpr std::array<std::pair<std::string_view, SplitRule>, 7> kRules = {{
     {"component", SplitRule::kComponent},
     {"official", SplitRule::kOfficial},
 }};
-constexpr std::array kSplitNames = {"train", "validation", "test"};
-
 template <typename Value, std::size_t kCount>
 Value value_of(const std::array<std::pair<std::string_view, Value>, kCount>& names, std::string_view name,
                std::string_view option) {
@@ -49,71 +56,129 @@ void require_column(workspace::Database& database, const std::string& column, st
   }
 }
 
-/// ranking_split: where each ranking goes. Rankings that straddle (image rule) are not in it.
+/// A table's Parquet file with its columns checked and its rows numbered, as SQL; empty if there is none.
+std::string numbered_rows(const workspace::Workspace& workspace, workspace::Database& database,
+                          const std::string& name) {
+  if (!workspace.has_table(name)) return "";
+  workspace.attach(database, name);
+  return fmt::format("read_parquet({}, file_row_number = true)",
+                     workspace::sql_literal(workspace.table_path(name).string()));
+}
+
+/// source, judged, ranking, prompt_key.
+void choose_rankings(const workspace::Workspace& workspace, workspace::Database& database,
+                     const LabelSettings& settings, LabelCounts& counts) {
+  const std::string rankings = numbered_rows(workspace, database, "rankings");
+  std::string ratings;
+  if (!settings.ratings.empty()) {
+    workspace.attach(database, "ratings");
+    ratings = "ratings";
+    const std::string aspect = workspace::sql_literal(settings.ratings);
+    if (database.query_integer("SELECT count(*) FROM ratings WHERE aspect = " + aspect) == 0) {
+      const auto known = database.query("SELECT coalesce(string_agg(DISTINCT aspect, ', '), 'no rows') FROM ratings");
+      fail(ErrorCode::kInvalidArgument, "--ratings: expected an aspect of ratings.parquet ({}), found '{}'",
+           known.columns[0].text[0], settings.ratings);
+    }
+  } else if (rankings.empty()) {
+    workspace.attach(database, "rankings");  // says which command makes it
+  }
+  database.execute(rules::source(rankings, ratings, settings.ratings));
+  if (database.query_integer("SELECT count(*) FROM source") == 0) {
+    fail(ErrorCode::kCorruptData, "{}: expected rankings, found an empty table",
+         workspace.table_path("rankings").string());
+  }
+  database.execute(rules::judged(settings.prompts));
+  database.execute(rules::ranking());
+  const workspace::Table filtered =
+      database.query("SELECT reason, count(*) AS n FROM judged WHERE reason <> '' GROUP BY reason");
+  for (std::size_t i = 0; i < filtered.row_count; ++i) {
+    counts.filtered[filtered.columns[0].text[i]] = filtered.columns[1].integer[i];
+  }
+  if (settings.prompts.trim) {
+    counts.merged_prompts = database.query_integer("SELECT count(DISTINCT prompt) FROM source") -
+                            database.query_integer("SELECT count(DISTINCT prompt) FROM judged");
+  }
+  database.execute(rules::prompt_key());
+  if (database.query_integer("SELECT count(*) FROM prompt_key") == 0) {
+    fail(ErrorCode::kCorruptData, "{}: expected a ranking that the prompt filters let through, found none",
+         workspace.root().string());
+  }
+}
+
+/// ranking_split: where each ranking goes; entry.
 void split_rankings(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
-  if (settings.split == SplitRule::kOfficial) {
-    require_column(database, "official_split", "official");
-    database.execute(rules::assign_official());
-    return;
+  switch (settings.split) {
+    case SplitRule::kRandom:
+      database.execute(rules::split_by_ranking(settings));
+      break;
+    case SplitRule::kOfficial:
+      require_column(database, "official_split", "official");
+      database.execute(rules::split_official());
+      break;
+    default:
+      if (settings.split == SplitRule::kTime) require_column(database, "created_at", "time");
+      if (settings.split == SplitRule::kUser) require_column(database, "user_id", "user");
+      if (settings.split == SplitRule::kComponent) {
+        group_by_component(database);
+      } else {
+        database.execute("CREATE VIEW grouped AS " + rules::group_key(settings.split, settings.seed));
+      }
+      database.execute(rules::split_by_group(settings));
   }
-  if (settings.split == SplitRule::kTime) require_column(database, "created_at", "time");
-  if (settings.split == SplitRule::kUser) require_column(database, "user_id", "user");
-  if (settings.split == SplitRule::kComponent) {
-    group_by_component(database);
-  } else {
-    database.execute("CREATE TABLE grouped AS " + rules::group_key(settings.split, settings.seed));
-  }
-  database.execute(rules::assign_groups("grouped", settings));
-  database.execute("CREATE TABLE ranking_split AS SELECT r, split FROM grouped JOIN group_split USING (key)");
+  database.execute(rules::entry());
   if (settings.split != SplitRule::kImage) return;
-  const std::array<std::pair<const char*, const char*>, 3> order = {
-      {{"validation", "test"}, {"train", "test"}, {"train", "validation"}}};
-  for (const auto& [split, held_out] : order) {
-    database.execute("CREATE OR REPLACE TABLE straddling AS " + rules::straddling_rankings(split, held_out));
-    counts.straddling_rankings += database.query_integer("SELECT count(*) FROM straddling");
-    database.execute("DELETE FROM ranking_split WHERE r IN (SELECT r FROM straddling)");
-  }
+  constexpr std::array<std::pair<int, int>, 3> kOrder = {{{1, 0}, {2, 0}, {2, 1}}};
+  for (const auto& [held, held_out] : kOrder) database.execute(rules::take_out_straddling(held, held_out));
+  counts.straddling_rankings = database.query_integer("SELECT count(*) FROM ranking_split WHERE held = 3");
 }
 
-void split_points(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
-  if (settings.split == SplitRule::kRandom) {
-    database.execute("CREATE TABLE row_key AS SELECT image_uid || chr(31) || prompt AS key FROM kept");
-    database.execute("DROP TABLE group_split");
-    database.execute(rules::assign_groups("row_key", settings));
-    database.execute(rules::points_by_row());
-    return;
-  }
-  database.execute(rules::points_by_split());
-  const std::int64_t formed = database.query_integer(
-      "SELECT count(*) FROM (SELECT DISTINCT image_uid, prompt, split FROM entry JOIN ranking_split USING (r))");
-  counts.straddling_points = formed - database.query_integer("SELECT count(*) FROM point_split");
+/// counts of a query's one row, in order.
+template <std::size_t kCount>
+void read_counts(workspace::Database& database, const std::string& sql, const std::array<std::int64_t*, kCount>& into) {
+  const workspace::Table table = database.query(sql);
+  for (std::size_t i = 0; i < kCount; ++i) *into[i] = table.columns[i].integer.at(0);
 }
 
-void count_results(workspace::Database& database, LabelCounts& counts) {
-  counts.rows = database.query_integer("SELECT count(*) FROM entry");
-  counts.distinct =
-      database.query_integer("SELECT count(*) FROM (SELECT DISTINCT image_uid, prompt, label FROM entry)");
-  counts.kept = database.query_integer("SELECT count(*) FROM kept");
-  counts.conflicts = database.query_integer("SELECT count(*) FROM kept WHERE label_count > 1");
-  counts.winners = database.query_integer("SELECT count(*) FROM kept WHERE label = 2");
-  counts.winners_that_lost = database.query_integer("SELECT count(*) FROM kept WHERE label = 2 AND lost");
-  counts.strict_pairs = database.query_integer("SELECT count(*) FROM pair WHERE p_a <> 0.5");
-  counts.tied_pairs = database.query_integer("SELECT count(*) FROM pair WHERE p_a = 0.5");
-  for (std::size_t i = 0; i < kSplitNames.size(); ++i) {
-    counts.labels[i] = database.query_integer(fmt::format("SELECT count(*) FROM point WHERE label = {}", i));
-    counts.splits[i] =
-        database.query_integer(fmt::format("SELECT count(*) FROM point WHERE split = '{}'", kSplitNames[i]));
-    counts.pair_splits[i] =
-        database.query_integer(fmt::format("SELECT count(*) FROM pair WHERE split = '{}'", kSplitNames[i]));
+void count_points(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
+  read_counts<8>(database,
+                 fmt::format(R"(
+    SELECT sum(votes)::BIGINT, sum(bit_count(bits))::BIGINT, count(*), count(*) FILTER (bits NOT IN (1, 2, 4)),
+           count(*) FILTER (bits >= 4), count(*) FILTER (bits >= 4 AND bits & 1 = 1),
+           count(*) FILTER (label IS NULL), count(*) FILTER (label IS NOT NULL AND votes < {})
+    FROM kept)",
+                             settings.min_votes),
+                 {&counts.rows, &counts.distinct, &counts.kept, &counts.conflicts, &counts.winners,
+                  &counts.winners_that_lost, &counts.dropped_conflicts, &counts.few_votes});
+  if (settings.split != SplitRule::kRandom) {
+    counts.straddling_points = database.query_integer("SELECT sum(greatest(parts - 1, 0)) FROM kept");
   }
-  counts.prompt_overlap = database.query_real(rules::overlap("prompt"));
+  read_counts<6>(database, R"(
+    SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2),
+           count(*) FILTER (held = 2), count(*) FILTER (held = 1), count(*) FILTER (held = 0) FROM point)",
+                 {&counts.labels[0], &counts.labels[1], &counts.labels[2], &counts.splits[0], &counts.splits[1],
+                  &counts.splits[2]});
+}
+
+void count_pairs(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
+  const std::string written = settings.tie_pairs ? "true" : "p_a <> 0.5";
+  read_counts<5>(database,
+                 fmt::format(R"(
+    SELECT count(*) FILTER (p_a <> 0.5), count(*) FILTER (p_a = 0.5), count(*) FILTER (held = 2 AND {0}),
+           count(*) FILTER (held = 1 AND {0}), count(*) FILTER (held = 0 AND {0}) FROM pair)",
+                             written),
+                 {&counts.strict_pairs, &counts.tied_pairs, &counts.pair_splits[0], &counts.pair_splits[1],
+                  &counts.pair_splits[2]});
+  counts.prompt_overlap = database.query_real(rules::overlap("prompt_id"));
   counts.image_overlap = database.query_real(rules::overlap("image_uid"));
+  counts.user_overlap = database.query_real(rules::user_overlap());
 }
 
 }  // namespace
 
 LabelVariant label_variant_of(std::string_view name) { return value_of(kVariants, name, "--labels"); }
 SplitRule split_rule_of(std::string_view name) { return value_of(kRules, name, "--split"); }
+ConflictRule conflict_rule_of(std::string_view name) { return value_of(kConflictRules, name, "--conflicts"); }
+WeightRule weight_rule_of(std::string_view name) { return value_of(kWeightRules, name, "--weights"); }
 
 void LabelSettings::validate() const {
   const auto is_share = [](double value) { return value >= 0.0 && value < 1.0; };  // false for NaN
@@ -126,40 +191,46 @@ void LabelSettings::validate() const {
     fail(ErrorCode::kInvalidArgument, "--test and --validation: expected less than 1 together, found {}",
          test + validation);
   }
+  if (min_votes < 1) fail(ErrorCode::kInvalidArgument, "--min-votes: expected 1 or more, found {}", min_votes);
+  if (prompts.max_characters > 0 && prompts.max_characters < prompts.min_characters) {
+    fail(ErrorCode::kInvalidArgument, "--max-prompt-chars: expected {} (--min-prompt-chars) or more, found {}",
+         prompts.min_characters, prompts.max_characters);
+  }
 }
 
 LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettings& settings,
                         const RunContext& context) {
   settings.validate();
   workspace::Database database(context.threads, workspace.root());
-  workspace.attach(database, "rankings");
-  database.execute(
-      "CREATE TABLE ranking AS SELECT CAST(row_number() OVER () AS INTEGER) AS r, "
-      "dataset || chr(31) || ranking_id AS key, * FROM rankings");
-  if (database.query_integer("SELECT count(*) FROM ranking") == 0) {
-    fail(ErrorCode::kCorruptData, "{}: expected rankings, found an empty table",
-         workspace.table_path("rankings").string());
-  }
+  database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'");  // rules.h says why
   LabelCounts counts;
-  database.execute(rules::entries());
-  database.execute(rules::kept());
+  choose_rankings(workspace, database, settings, counts);
+  context.check_stop();
   split_rankings(database, settings, counts);
-  split_points(database, settings, counts);
-  database.execute("CREATE TABLE point AS " + rules::variant(settings.variant));
-  database.execute(rules::pairs());
-  count_results(database, counts);
+  const bool straddles = settings.split != SplitRule::kRandom && settings.split != SplitRule::kPrompt;
+  database.execute(rules::kept(settings.conflicts, straddles));
+  if (settings.split == SplitRule::kRandom) database.execute(rules::split_points_by_row(settings));
+  context.check_stop();
+  database.execute(rules::point(settings));
+  count_points(database, settings, counts);
+  database.execute("DROP TABLE kept");
+  database.execute(rules::pair_index());
+  database.execute(rules::pair());
+  if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());
+  count_pairs(database, settings, counts);
   context.check_stop();
 
   // Both tables are on disk before either gets its name: they describe one split.
   AtomicFile points(workspace.table_path("points"));
   AtomicFile pairs(workspace.table_path("pairs"));
-  database.copy_parquet("SELECT * FROM point ORDER BY prompt, image_uid", points);
-  database.copy_parquet(
-      "SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, weight, split FROM pair "
-      "WHERE split IS NOT NULL ORDER BY r, i, j",
-      pairs);
+  database.copy_parquet(R"(
+    SELECT image_uid, prompt, label::INTEGER AS label,
+           CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
+    FROM point JOIN prompt_key USING (prompt_id))",
+                        points);
+  database.copy_parquet(rules::weighed_pairs(settings), pairs);
   if (!settings.csv.empty()) {
-    database.write_csv("SELECT image_uid, prompt, label FROM point ORDER BY prompt, image_uid", settings.csv);
+    database.write_csv("SELECT image_uid, prompt, label FROM point JOIN prompt_key USING (prompt_id)", settings.csv);
   }
   points.commit();
   pairs.commit();

@@ -1,37 +1,120 @@
 #include "labels/rules.h"
 
+#include <cctype>
+
 #include "core/fail.h"
+#include "workspace/database.h"
 
 namespace imagerank::labels::rules {
+namespace {
 
-std::string entries() {
-  return R"(
-    CREATE TABLE entry AS
-    SELECT r, prompt, image_uid,
-           CASE WHEN best_image_uid IS NULL THEN 1 WHEN image_uid = best_image_uid THEN 2 ELSE 0 END AS label
-    FROM (SELECT r, prompt, best_image_uid, unnest(image_uids) AS image_uid FROM ranking))";
+/// The label of a group of entries under a conflict rule; NULL: left out.
+std::string settled_label(ConflictRule rule) {
+  switch (rule) {
+    case ConflictRule::kKeepMax:
+      return "CASE WHEN bit_or(bit) >= 4 THEN 2 WHEN bit_or(bit) >= 2 THEN 1 ELSE 0 END";
+    case ConflictRule::kMajority:
+      return "CASE WHEN sum((bit = 4)::INTEGER) >= greatest(sum((bit = 2)::INTEGER), sum((bit = 1)::INTEGER)) THEN 2 "
+             "WHEN sum((bit = 2)::INTEGER) >= sum((bit = 1)::INTEGER) THEN 1 ELSE 0 END";
+    case ConflictRule::kDrop:
+      return "CASE bit_or(bit) WHEN 4 THEN 2 WHEN 2 THEN 1 WHEN 1 THEN 0 END";
+  }
+  return "";
 }
 
-std::string kept() {
+/// Words as an alternation of whole words that RE2 reads literally.
+std::string word_pattern(const std::vector<std::string>& words) {
+  std::string pattern;
+  for (const std::string& word : words) {
+    pattern += pattern.empty() ? "" : "|";
+    for (const char c : word) {
+      if (std::isalnum(static_cast<unsigned char>(c)) == 0 && static_cast<unsigned char>(c) < 0x80) pattern += '\\';
+      pattern += c;
+    }
+  }
+  return fmt::format("(?i)(?:^|[^\\pL\\pN])(?:{})(?:$|[^\\pL\\pN])", pattern);
+}
+
+/// 0 below the first cut, 1 below the second, 2 above.
+std::string held_of(const std::string& value, const std::string& first, const std::string& second) {
+  return fmt::format("CASE WHEN {0} < {1} THEN 0 WHEN {0} < {2} THEN 1 ELSE 2 END::TINYINT", value, first, second);
+}
+
+}  // namespace
+
+std::string source(const std::string& rankings, const std::string& ratings, const std::string& aspect) {
+  std::string parts;
+  if (!rankings.empty()) {
+    parts = fmt::format(R"(
+      SELECT file_row_number AS r, dataset, ranking_id, official_split, created_at, user_id, prompt, image_uids,
+             best_image_uid, ranks, weight
+      FROM {})",
+                        rankings);
+  }
+  if (!ratings.empty()) {
+    // Mean scores of one aspect, a prompt at a time: rank 1 has the highest.
+    const std::string first =
+        rankings.empty() ? "0" : fmt::format("(SELECT coalesce(max(file_row_number) + 1, 0) FROM {})", rankings);
+    parts += fmt::format(R"( {0}
+      SELECT {1} + row_number() OVER (ORDER BY prompt) - 1 AS r, 'ratings' AS dataset, {2} || ':' || prompt AS ranking_id,
+             '' AS official_split, '' AS created_at, '' AS user_id, prompt,
+             list(image_uid ORDER BY image_uid) AS image_uids,
+             CASE WHEN count(*) FILTER (place = 1) = 1 THEN min(image_uid) FILTER (place = 1) END AS best_image_uid,
+             list(place ORDER BY image_uid) AS ranks, 1.0::DOUBLE AS weight
+      FROM (SELECT prompt, image_uid, (dense_rank() OVER (PARTITION BY prompt ORDER BY avg(score) DESC))::INTEGER AS place
+            FROM {3} WHERE aspect = {2} GROUP BY prompt, image_uid)
+      GROUP BY prompt HAVING count(*) > 1)",
+                         rankings.empty() ? "" : "UNION ALL", first, workspace::sql_literal(aspect), ratings);
+  }
+  return "CREATE VIEW source AS " + parts;
+}
+
+std::string judged(const PromptFilters& filters) {
+  const std::string prompt = filters.trim ? "trim(prompt, ' ' || chr(9) || chr(10) || chr(13))" : "prompt";
+  std::string reason;
+  const auto leave_out = [&](const char* name, const std::string& condition) {
+    reason += fmt::format(" WHEN {} THEN '{}'", condition, name);
+  };
+  if (filters.drop_empty) leave_out("empty_prompt", "trim(prompt, ' ' || chr(9) || chr(10) || chr(13)) = ''");
+  if (filters.min_characters > 0) leave_out("short_prompt", fmt::format("length(prompt) < {}", filters.min_characters));
+  if (filters.max_characters > 0) leave_out("long_prompt", fmt::format("length(prompt) > {}", filters.max_characters));
+  if (!filters.words.empty()) {
+    leave_out("listed_word",
+              fmt::format("regexp_matches(prompt, {})", workspace::sql_literal(word_pattern(filters.words))));
+  }
+  return fmt::format("CREATE VIEW judged AS SELECT *, {} AS reason FROM (SELECT * REPLACE ({} AS prompt) FROM source)",
+                     reason.empty() ? "''" : "CASE" + reason + " ELSE '' END", prompt);
+}
+
+std::string ranking() {
   return R"(
-    CREATE TABLE kept AS
-    SELECT image_uid, prompt, max(label) AS label, count(DISTINCT label) AS label_count, bool_or(label = 0) AS lost
-    FROM entry GROUP BY image_uid, prompt)";
+    CREATE VIEW ranking AS
+    SELECT r, dataset || chr(31) || ranking_id AS key, ranking_id, official_split, created_at, user_id, prompt, image_uids,
+           coalesce(list_position(image_uids, best_image_uid), 0)::INTEGER AS best, ranks, weight
+    FROM judged WHERE reason = '')";
+}
+
+std::string prompt_key() {
+  return R"(
+    CREATE TABLE prompt_key AS
+    SELECT prompt, (row_number() OVER (ORDER BY prompt))::INTEGER AS prompt_id FROM (SELECT DISTINCT prompt FROM ranking))";
 }
 
 std::string group_key(SplitRule rule, std::uint64_t seed) {
   switch (rule) {
-    case SplitRule::kRandom:
-      return "SELECT r, key FROM ranking";
     case SplitRule::kPrompt:
-      return "SELECT r, prompt AS key FROM ranking";
+      return "SELECT r, prompt, prompt AS key FROM ranking";
     case SplitRule::kUser:
-      return "SELECT r, user_id AS key FROM ranking";
+      return "SELECT r, prompt, user_id AS key FROM ranking";
     case SplitRule::kTime:
-      return "SELECT r, created_at AS key FROM ranking";
+      return "SELECT r, prompt, created_at AS key FROM ranking";
     case SplitRule::kImage:
       // A ranking has several images: it goes where the one of the smallest hash goes.
-      return fmt::format("SELECT r, min_by(image_uid, md5('{}:' || image_uid)) AS key FROM entry GROUP BY r", seed);
+      return fmt::format(
+          "SELECT r, any_value(prompt) AS prompt, min_by(image_uid, stable_hash(image_uid, {}::UBIGINT)) AS key "
+          "FROM (SELECT r, prompt, unnest(image_uids) AS image_uid FROM ranking) GROUP BY r",
+          seed);
+    case SplitRule::kRandom:
     case SplitRule::kComponent:
     case SplitRule::kOfficial:
       break;
@@ -39,77 +122,159 @@ std::string group_key(SplitRule rule, std::uint64_t seed) {
   return "";
 }
 
-std::string assign_groups(const std::string& table, const LabelSettings& settings) {
-  const std::string order =
-      settings.split == SplitRule::kTime ? "key DESC" : fmt::format("md5('{}:' || key), key", settings.seed);
-  return fmt::format(R"(
-    CREATE TABLE group_split AS
-    SELECT key, CASE WHEN middle < {0} * total THEN 'test' WHEN middle < {1} * total THEN 'validation' ELSE 'train' END AS split
-    FROM (SELECT key, sum(n) OVER (ORDER BY {2} ROWS UNBOUNDED PRECEDING) - n / 2.0 AS middle, sum(n) OVER () AS total
-          FROM (SELECT key, count(*) AS n FROM {3} GROUP BY key)))",
-                     settings.test, settings.test + settings.validation, order, table);
+std::string shared_edges() {
+  return R"(
+    WITH node AS (
+      SELECT r, 'p' || prompt AS name FROM ranking
+      UNION ALL SELECT r, 'u' || user_id FROM ranking WHERE user_id <> ''
+      UNION ALL SELECT r, 'i' || unnest(image_uids) FROM ranking)
+    SELECT DISTINCT r, first FROM node JOIN (SELECT name, min(r) AS first FROM node GROUP BY name HAVING count(*) > 1)
+    USING (name) WHERE r <> first)";
 }
 
-std::string assign_official() {
+std::string split_by_group(const LabelSettings& settings) {
+  const std::string order = settings.split == SplitRule::kTime
+                                ? "key DESC"
+                                : fmt::format("stable_hash(key, {}::UBIGINT), key", settings.seed);
+  return fmt::format(
+      R"(
+    CREATE TABLE ranking_split AS
+    WITH group_split AS (
+      SELECT key, {0} AS held
+      FROM (SELECT key, sum(n) OVER (ORDER BY {1} ROWS UNBOUNDED PRECEDING) - n / 2.0 AS middle, sum(n) OVER () AS total
+            FROM (SELECT key, count(*) AS n FROM grouped GROUP BY key)))
+    SELECT r, prompt_id, held FROM grouped JOIN group_split USING (key) JOIN prompt_key USING (prompt))",
+      held_of("middle", fmt::format("{} * total", settings.test),
+              fmt::format("{} * total", settings.test + settings.validation)),
+      order);
+}
+
+std::string split_by_ranking(const LabelSettings& settings) {
+  return fmt::format(R"(
+    CREATE TABLE ranking_split AS
+    WITH hashed AS (SELECT r, prompt, stable_hash(key, {0}::UBIGINT) AS hash FROM ranking),
+         cut AS (SELECT quantile_disc(hash, [{1}, {2}]) AS bound FROM hashed)
+    SELECT r, prompt_id, {3} AS held FROM hashed JOIN prompt_key USING (prompt), cut)",
+                     settings.seed, settings.test, settings.test + settings.validation,
+                     held_of("hash", "bound[1]", "bound[2]"));
+}
+
+std::string split_official() {
   return R"(
     CREATE TABLE ranking_split AS
-    SELECT r, CASE WHEN official_split LIKE 'test%' THEN 'test' WHEN official_split LIKE 'val%' THEN 'validation'
-                   ELSE 'train' END AS split
-    FROM ranking)";
+    SELECT r, prompt_id, CASE WHEN official_split LIKE 'test%' THEN 0 WHEN official_split LIKE 'val%' THEN 1
+                              ELSE 2 END::TINYINT AS held
+    FROM ranking JOIN prompt_key USING (prompt))";
 }
 
-std::string straddling_rankings(const std::string& split, const std::string& held_out) {
+std::string take_out_straddling(int held, int held_out) {
   return fmt::format(R"(
-    SELECT DISTINCT r FROM entry JOIN ranking_split USING (r)
-    WHERE split = '{}' AND image_uid IN (SELECT image_uid FROM entry JOIN ranking_split USING (r) WHERE split = '{}'))",
-                     split, held_out);
+    UPDATE ranking_split SET held = 3 WHERE r IN (
+      SELECT r FROM entry WHERE held = {} AND image_uid IN (SELECT image_uid FROM entry WHERE held = {})))",
+                     held, held_out);
 }
 
-std::string points_by_row() {
+std::string entry() {
   return R"(
-    CREATE TABLE point_split AS
-    SELECT image_uid, prompt, label, split FROM kept JOIN group_split ON key = image_uid || chr(31) || prompt)";
+    CREATE VIEW entry AS
+    SELECT r, prompt_id, held, image_uid,
+           CASE WHEN best > 0 THEN CASE WHEN place = best THEN 4 ELSE 1 END
+                WHEN ranks IS NULL OR ranks[place] = list_min(ranks) THEN 2 ELSE 1 END AS bit
+    FROM (SELECT r, prompt_id, held, best, ranks, unnest(image_uids) AS image_uid,
+                 generate_subscripts(image_uids, 1) AS place
+          FROM ranking JOIN ranking_split USING (r)))";
 }
 
-std::string points_by_split() {
-  return R"(
-    CREATE TABLE point_split AS
-    SELECT image_uid, prompt, label, split
-    FROM (SELECT *, row_number() OVER (PARTITION BY image_uid, prompt
-                                       ORDER BY CASE split WHEN 'test' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END) AS place
-          FROM (SELECT image_uid, prompt, split, max(label) AS label
-                FROM entry JOIN ranking_split USING (r) GROUP BY image_uid, prompt, split))
-    WHERE place = 1)";
-}
-
-std::string variant(LabelVariant variant) {
-  switch (variant) {
-    case LabelVariant::kThree:
-      break;
-    case LabelVariant::kDropTies:
-      return "SELECT image_uid, prompt, label // 2 AS label, split FROM point_split WHERE label <> 1";
-    case LabelVariant::kMergeTies:
-      return "SELECT image_uid, prompt, label // 2 AS label, split FROM point_split";
+std::string kept(ConflictRule rule, bool straddles) {
+  const std::string label = settled_label(rule);
+  if (!straddles) {
+    return fmt::format(R"(
+      CREATE TABLE kept AS
+      SELECT image_uid, prompt_id, min(held) AS held, {}::TINYINT AS label, bit_or(bit)::TINYINT AS bits,
+             count(*)::INTEGER AS votes, 1::TINYINT AS parts
+      FROM entry GROUP BY image_uid, prompt_id)",
+                       label);
   }
-  return "SELECT image_uid, prompt, label, split FROM point_split";
+  return fmt::format(R"(
+    CREATE TABLE kept AS
+    SELECT image_uid, prompt_id, min(held) AS held, arg_min_null(label, held) AS label, bit_or(bits)::TINYINT AS bits,
+           sum(votes)::INTEGER AS votes, count(*) FILTER (held < 3)::TINYINT AS parts
+    FROM (SELECT image_uid, prompt_id, held, {}::TINYINT AS label, bit_or(bit) AS bits, count(*) AS votes
+          FROM entry GROUP BY image_uid, prompt_id, held)
+    GROUP BY image_uid, prompt_id)",
+                     label);
 }
 
-std::string pairs() {
+std::string split_points_by_row(const LabelSettings& settings) {
+  // A prompt's number goes through the hash's seed: no text is put together for each row.
+  const std::string hash =
+      fmt::format("stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT)", settings.seed);
+  return fmt::format(R"(
+    CREATE VIEW placed AS
+    WITH hashed AS (SELECT * EXCLUDE (held), {0} AS hash FROM kept),
+         cut AS MATERIALIZED (SELECT quantile_disc({0}, [{1}, {2}]) AS bound FROM kept)
+    SELECT * EXCLUDE (hash, bound), {3} AS held FROM hashed, cut)",
+                     hash, settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
+}
+
+std::string point(const LabelSettings& settings) {
+  const bool binary = settings.variant != LabelVariant::kThree;
+  return fmt::format(R"(
+    CREATE TABLE point AS
+    SELECT image_uid, prompt_id, {} AS label, held FROM {}
+    WHERE held < 3 AND label IS NOT NULL AND votes >= {}{} ORDER BY prompt_id, image_uid)",
+                     binary ? "label // 2" : "label", settings.split == SplitRule::kRandom ? "placed" : "kept",
+                     settings.min_votes, settings.variant == LabelVariant::kDropTies ? " AND label <> 1" : "");
+}
+
+std::string pair_index() {
   return R"(
-    CREATE TABLE pair AS
-    SELECT ranking_id, user_id, prompt, image_uids[i] AS image_a, image_uids[j] AS image_b,
-           CASE WHEN best_image_uid IS NULL THEN 0.5 WHEN image_uids[i] = best_image_uid THEN 1.0 ELSE 0.0 END::DOUBLE AS p_a,
-           weight, split, r, i, j
-    FROM ranking LEFT JOIN ranking_split USING (r),
-         unnest(range(1, len(image_uids) + 1)) AS a(i), unnest(range(1, len(image_uids) + 1)) AS b(j)
-    WHERE i < j AND (best_image_uid IS NULL OR (image_uids[i] = best_image_uid) <> (image_uids[j] = best_image_uid)))";
+    CREATE TABLE pair_index AS
+    WITH length AS (SELECT DISTINCT len(image_uids) AS n FROM ranking),
+         place AS (SELECT n, unnest(range(1, n + 1)) AS i FROM length),
+         choice AS (SELECT n, unnest(range(0, n + 1)) AS best FROM length UNION ALL SELECT n, -1 FROM length)
+    SELECT n, best, list({'i': a.i, 'j': b.i, 'p': CASE WHEN best = a.i THEN 1.0 WHEN best = b.i THEN 0.0 ELSE 0.5 END::DOUBLE}
+                         ORDER BY a.i, b.i) AS pairs
+    FROM choice JOIN place AS a USING (n) JOIN place AS b USING (n)
+    WHERE a.i < b.i AND (best <= 0 OR best = a.i OR best = b.i) GROUP BY n, best)";
+}
+
+std::string pair() {
+  // best -1 stands for rankings with ranks, which say something of each two.
+  return R"(
+    CREATE VIEW pair AS
+    SELECT r, ranking_id, user_id, prompt, prompt_id, held, weight, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,
+           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0 WHEN ranks[two.i] > ranks[two.j] THEN 0.0
+                ELSE 0.5 END::DOUBLE AS p_a
+    FROM (SELECT ranking.*, prompt_id, held, unnest(pairs) AS two
+          FROM ranking JOIN ranking_split USING (r) JOIN pair_index
+          ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END))";
+}
+
+std::string prompt_weight() {
+  return "CREATE TABLE prompt_weight AS SELECT prompt_id, count(*) AS n FROM pair WHERE held < 3 GROUP BY prompt_id";
+}
+
+std::string weighed_pairs(const LabelSettings& settings) {
+  const bool shared = settings.weights == WeightRule::kPrompt;
+  return fmt::format(R"(
+    SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, {} AS weight,
+           CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
+    FROM pair {} WHERE held < 3{})",
+                     shared ? "weight / n" : "weight", shared ? "JOIN prompt_weight USING (prompt_id)" : "",
+                     settings.tie_pairs ? "" : " AND p_a <> 0.5");
 }
 
 std::string overlap(const std::string& column) {
   return fmt::format(R"(
-    SELECT coalesce(avg(CASE WHEN {0} IN (SELECT {0} FROM point_split WHERE split = 'train') THEN 1.0 ELSE 0.0 END), 0)
-    FROM point_split WHERE split = 'test')",
+    SELECT coalesce(avg(({0} IN (SELECT {0} FROM point WHERE held = 2))::DOUBLE), 0) FROM point WHERE held = 0)",
                      column);
+}
+
+std::string user_overlap() {
+  return R"(
+    WITH who AS (SELECT user_id, held FROM ranking JOIN ranking_split USING (r) WHERE user_id <> '')
+    SELECT coalesce(avg((user_id IN (SELECT user_id FROM who WHERE held = 2))::DOUBLE), 0) FROM who WHERE held = 0)";
 }
 
 }  // namespace imagerank::labels::rules

@@ -6,33 +6,62 @@
 
 namespace imagerank::labels::rules {
 
-// Every rule of the stage as one SQL statement, in the order in which they run. They read and make these tables:
-//   ranking (r, key, dataset, ..., all columns of rankings)      one row a ranking, r its number
-//   entry (r, prompt, image_uid, label)                          one row for each image of each ranking
-//   kept (image_uid, prompt, label, label_count)                 the seed's largest label
-//   ranking_split (r, split)  point_split (image_uid, prompt, label, split)  pair (...)
+// Every rule of the stage as one SQL statement, in the order in which they run. They read and make:
+//   source (r, ...)                                  all rankings, numbered from 0; ratings as rankings of ranks
+//   judged (..., reason)                             the same, with the reason why a prompt filter leaves one out
+//   ranking (r, key, ..., best)                      those that stay; best: position of the best image from 1, 0: none
+//   prompt_key (prompt, prompt_id)                   prompts numbered in their order
+//   ranking_split (r, prompt_id, held)               held: 0 test, 1 validation, 2 train, 3 nowhere
+//   entry (r, prompt_id, held, image_uid, bit)       an image of a ranking; bit: 1 lost, 2 tied, 4 best
+//   kept (image_uid, prompt_id, held, label, bits, votes, parts)   one row for each (image, prompt)
+//   point (image_uid, prompt_id, label, held)  pair_index  pair  prompt_weight
+// Joins run as written, the right side hashed: what is on the right is small or numbers only.
 
-/// 2 for the best image, 1 for every image of a ranking without a best one, 0 for the others.
-[[nodiscard]] std::string entries();
-/// One row for each (image, prompt), with its largest label.
-[[nodiscard]] std::string kept();
-/// What a split rule keeps together: a text for each ranking. Empty for kComponent, which is no SQL.
+/// Tables `rankings` and `ratings`, where they are there, as one list. @param rankings, ratings  SQL sources, or empty.
+[[nodiscard]] std::string source(const std::string& rankings, const std::string& ratings, const std::string& aspect);
+/// Prompts trimmed if asked; which filter, if any, leaves a ranking out.
+[[nodiscard]] std::string judged(const PromptFilters& filters);
+[[nodiscard]] std::string ranking();
+[[nodiscard]] std::string prompt_key();
+
+/// (r, prompt, key): what a split rule keeps together. Not for kComponent, which is no SQL, nor for kOfficial.
 [[nodiscard]] std::string group_key(SplitRule rule, std::uint64_t seed);
-/// Groups in the order of a seeded hash (time: newest first) fill test, then validation, up to their shares of rows.
-[[nodiscard]] std::string assign_groups(const std::string& table, const LabelSettings& settings);
+/// Rankings that share a prompt, an image or a user with an earlier one, as edges (r, first).
+[[nodiscard]] std::string shared_edges();
+/// Groups in the order of a seeded hash (time: newest first) fill test, then validation, up to their shares of
+/// rankings.
+[[nodiscard]] std::string split_by_group(const LabelSettings& settings);
+/// Rankings one by one, in the order of a seeded hash.
+[[nodiscard]] std::string split_by_ranking(const LabelSettings& settings);
 /// Rankings as their dataset's own split says.
-[[nodiscard]] std::string assign_official();
-/// Rankings of `split` that share an image with a ranking of `held_out`.
-[[nodiscard]] std::string straddling_rankings(const std::string& split, const std::string& held_out);
-/// The seed's random split: kept rows, each by itself.
-[[nodiscard]] std::string points_by_row();
-/// Points formed inside each split; (image, prompt) in several splits stays in the most held-out one only.
-[[nodiscard]] std::string points_by_split();
-/// The binary variants, as a select over point_split.
-[[nodiscard]] std::string variant(LabelVariant variant);
-/// Pairs of a ranking's images in list order: best over other (p_a 1 or 0), tied images (p_a 0.5).
-[[nodiscard]] std::string pairs();
-/// Share of test points whose `column` also stands in train.
+[[nodiscard]] std::string split_official();
+/// Takes out of `held` the rankings that share an image with a ranking of `held_out`.
+[[nodiscard]] std::string take_out_straddling(int held, int held_out);
+
+/// What an image's place in its ranking says of it: best, tied for best (all images of a tie), or lost.
+[[nodiscard]] std::string entry();
+/// Duplicates once; several labels of one (image, prompt) settled by the conflict rule. Where the split's rule lets one
+/// (image, prompt) stand in several splits (`straddles`), it stays in the most held-out one, with the label it has
+/// there.
+[[nodiscard]] std::string kept(ConflictRule rule, bool straddles);
+/// The seed's random split of points: kept rows one by one, in the order of a seeded hash.
+[[nodiscard]] std::string split_points_by_row(const LabelSettings& settings);
+/// The binary variants, the minimum of votes; sorted.
+[[nodiscard]] std::string point(const LabelSettings& settings);
+
+/// For each length of a ranking and place of its best image, the pairs (i, j, p) that it says something about.
+[[nodiscard]] std::string pair_index();
+/// Pairs of a ranking's images in list order. Without ranks: best over each other one (p_a 1 or 0), each two of a tie
+/// (0.5). With ranks: each two, by their ranks.
+[[nodiscard]] std::string pair();
+/// What a pair weighs: its ranking's weight, or that shared among the pairs of its prompt.
+[[nodiscard]] std::string prompt_weight();
+/// The table `pairs`, in the order of rankings.
+[[nodiscard]] std::string weighed_pairs(const LabelSettings& settings);
+
+/// Share of test points whose `column` (prompt_id or image_uid) also stands in train.
 [[nodiscard]] std::string overlap(const std::string& column);
+/// Share of test rankings whose user also has one in train, of those that name a user.
+[[nodiscard]] std::string user_overlap();
 
 }  // namespace imagerank::labels::rules

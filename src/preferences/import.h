@@ -1,34 +1,45 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/progress.h"
+#include "preferences/incoming.h"
 #include "workspace/workspace.h"
 
 namespace imagerank::preferences {
 
-struct ImportCounts {
-  std::int64_t rankings = 0;  ///< in the workspace afterwards
-  std::int64_t images = 0;    ///< in the workspace afterwards
-  std::int64_t ties = 0;      ///< rankings without a best image, in the workspace afterwards
-  std::int64_t added_rankings = 0;
-  std::int64_t added_images = 0;
-  std::map<std::string, std::int64_t> skipped;  ///< rows of the files left out, by reason
-  std::vector<std::string> ignored_columns;     ///< columns of the files that are not kept
+struct ImportOptions {
+  std::string dataset;                         ///< what rankings are filed under; empty: the format's own name
+  std::filesystem::path images;                ///< the folder that paths in the files start at; empty: each file's own
+  std::map<std::string, std::string> columns;  ///< generic formats: target -> column of the files
 };
 
-/// Imports PickaPic-rankings and PickaPic-images (version 0) Parquet files: which one a file is, its columns say.
-/// Source: the Hugging Face datasets yuvalkirstain/PickaPic-rankings and -images.
-/// Rankings: four image uids and best_image_uid, 'none' for a tie. Images: image_uid with url, path or both;
-/// `generator` or `model_id` is kept as model. Images named only by rankings get a row without a URL. Rows are keyed by
-/// dataset and ranking id, or by uid; what is there already stays, so that a second import changes nothing. Both tables
-/// appear together, or neither.
-/// @throws Error kNotFound, kCorruptData (naming the file, the column expected and those found), kInvalidArgument.
-ImportCounts import_pickapic_v0(const workspace::Workspace& workspace, const std::vector<std::filesystem::path>& files,
-                                const RunContext& context);
+/// A public format: its name, a line of help, and how one file's rows become staged rows.
+struct Format {
+  std::string_view name;
+  std::string_view help;
+  /// Stages one file. @throws Error.
+  void (*read)(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options);
+  /// Whether ImportOptions::columns means something to it.
+  [[nodiscard]] bool takes_columns() const noexcept { return name == "csv" || name == "jsonl" || name == "parquet"; }
+};
+
+/// In the order in which the help lists them.
+[[nodiscard]] std::span<const Format> formats() noexcept;
+/// @throws Error kInvalidArgument listing the names.
+[[nodiscard]] const Format& format_of(std::string_view name);
+
+/// Imports files of one format. Rows are keyed by dataset and ranking id, or by uid; what is there already stays, so
+/// that a second import changes nothing. The tables appear together, or none.
+/// @param files  names, or patterns with * ? [ ] or **, taken in the order given, each once.
+/// @throws Error kNotFound, kCorruptData (naming the file, what was expected and what was found), kInvalidArgument.
+ImportCounts import_files(const workspace::Workspace& workspace, const Format& format,
+                          const std::vector<std::filesystem::path>& files, const ImportOptions& options,
+                          const RunContext& context);
 
 }  // namespace imagerank::preferences

@@ -46,7 +46,7 @@ Scores scores_from_outputs(Loss loss, std::int32_t class_count, std::vector<floa
       row[0] = 1.0F / (1.0F + std::exp(outputs[i]));
     } else {
       const auto logits = std::span(outputs).subspan(i * classes, classes);
-      const float largest = *std::max_element(logits.begin(), logits.end());
+      const float largest = *std::ranges::max_element(logits);
       float sum = 0.0F;
       for (std::size_t c = 0; c < classes; ++c) sum += row[c] = std::exp(logits[c] - largest);
       for (float& value : row) value /= sum;

@@ -84,7 +84,7 @@ ParameterSource stored_parameters(const NamedValues& values, at::ScalarType type
            found == values.end() ? 0 : found->second.size());
     }
     at::Tensor value = at::empty(shape, at::kFloat);
-    std::copy(found->second.begin(), found->second.end(), value.data_ptr<float>());
+    std::ranges::copy(found->second, value.data_ptr<float>());
     return value.to(type);
   };
 }

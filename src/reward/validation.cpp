@@ -31,7 +31,7 @@ double softplus(double value) { return std::max(value, 0.0) + std::log1p(std::ex
 double row_loss(Loss loss, std::span<const float> outputs, std::int32_t label) {
   if (loss == Loss::kMse) return (outputs[0] - label) * (outputs[0] - label);
   if (loss == Loss::kBce) return softplus(outputs[0]) - label * static_cast<double>(outputs[0]);
-  const double largest = *std::max_element(outputs.begin(), outputs.end());
+  const double largest = *std::ranges::max_element(outputs);
   double sum = 0.0;
   for (const float value : outputs) sum += std::exp(value - largest);
   return std::log(sum) + largest - outputs[static_cast<std::size_t>(label)];
@@ -40,7 +40,7 @@ double row_loss(Loss loss, std::span<const float> outputs, std::int32_t label) {
 std::int32_t predicted_class(Loss loss, std::int32_t classes, std::span<const float> outputs) {
   if (loss == Loss::kBce) return outputs[0] > 0.0F ? 1 : 0;
   if (loss == Loss::kMse) return std::clamp(static_cast<std::int32_t>(std::lround(outputs[0])), 0, classes - 1);
-  return static_cast<std::int32_t>(std::max_element(outputs.begin(), outputs.end()) - outputs.begin());
+  return static_cast<std::int32_t>(std::ranges::max_element(outputs) - outputs.begin());
 }
 
 /// Mean and variance.
@@ -88,7 +88,7 @@ void validate_points(const Head& head, Loss loss, const Examples& examples, cons
     }
     return;
   }
-  const auto common = std::max_element(predicted.begin(), predicted.end());
+  const auto common = std::ranges::max_element(predicted);
   if (label_variance > 0.0 && *common == points.size()) {
     out.collapse = fmt::format(
         "the head predicts one class ({}) for all {} validation points: its accuracy is that of the class's share",

@@ -79,7 +79,7 @@ class Reader {
 };
 
 std::size_t find_column(const std::vector<std::string>& columns, std::string_view wanted, const std::string& name) {
-  const auto found = std::find(columns.begin(), columns.end(), wanted);
+  const auto found = std::ranges::find(columns, wanted);
   if (found == columns.end()) {
     fail(ErrorCode::kCorruptData, "{}: expected columns image and prompt, found {}", name,
          fmt::format("{}", fmt::join(columns, ", ")));
@@ -132,7 +132,7 @@ ScoreTable parse_score_table(std::string_view text, const std::string& name) {
 
 std::string format_scored_table(const ScoreTable& table, std::span<const float> scores) {
   std::vector<std::string> columns = table.columns;
-  const auto found = std::find(columns.begin(), columns.end(), "score");
+  const auto found = std::ranges::find(columns, "score");
   const auto column = static_cast<std::size_t>(found - columns.begin());
   if (found == columns.end()) columns.emplace_back("score");
   std::string out;

@@ -76,8 +76,9 @@ void Scorer::State::encode_prompts(std::size_t count, const std::function<const 
   for (std::size_t i = 0; i < count; ++i) {
     if (!prompts.contains(prompt(i))) missing.push_back(prompt(i));
   }
-  std::sort(missing.begin(), missing.end());
-  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  std::ranges::sort(missing);
+  const auto repeated = std::ranges::unique(missing);
+  missing.erase(repeated.begin(), repeated.end());
   if (missing.empty()) return;
   const std::vector<float> vectors = encoder.embed_texts(missing).values;
   const std::size_t dim = encoder.dim();
@@ -162,6 +163,7 @@ Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& op
 std::vector<ScoredImage> Scorer::score(const std::string& prompt, std::span<const std::filesystem::path> images) const {
   return state_->run(
       images.size(), [&](std::size_t i) { return images::load_image(images[i]); },
+      // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
 
@@ -169,6 +171,7 @@ std::vector<ScoredImage> Scorer::score(const std::string& prompt,
                                        std::span<const std::span<const std::byte>> images) const {
   return state_->run(
       images.size(), [&](std::size_t i) { return images::decode_image(images[i]); },
+      // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
 

@@ -313,12 +313,12 @@ images::Image draw_scene(const Scene& scene, std::int32_t size, Random& random) 
 
   images::Image image{size, size, std::vector<std::uint8_t>(static_cast<std::size_t>(size) * size * 3)};
   const unsigned char* row = cairo_image_surface_get_data(surface.get());
-  const int stride = cairo_image_surface_get_stride(surface.get());
+  const std::ptrdiff_t stride = cairo_image_surface_get_stride(surface.get());
   auto out = image.pixels.begin();
   for (std::int32_t y = 0; y < size; ++y, row += stride) {
     for (std::int32_t x = 0; x < size; ++x) {
       std::uint32_t pixel = 0;  // 0x00RRGGBB in this machine's byte order
-      std::copy_n(row + 4 * x, 4, reinterpret_cast<unsigned char*>(&pixel));
+      std::copy_n(row + std::ptrdiff_t{4} * x, 4, reinterpret_cast<unsigned char*>(&pixel));
       *out++ = static_cast<std::uint8_t>(pixel >> 16);
       *out++ = static_cast<std::uint8_t>(pixel >> 8);
       *out++ = static_cast<std::uint8_t>(pixel);

@@ -51,7 +51,7 @@ std::string english_noun_phrase(const Group& group, const GroupMention& mention,
 
 /// @param place_first  whether the place may stand in front, which reads badly behind "a picture of".
 std::string english_group(const Group& group, const GroupMention& mention, bool place_first, Random& random) {
-  const std::string noun_phrase = english_noun_phrase(group, mention, true, random);
+  std::string noun_phrase = english_noun_phrase(group, mention, true, random);
   if (!mention.place) return noun_phrase;
   const std::string place(pick(english_phrases(group.place), random));
   return place_first && random.chance(0.35) ? place + " " + noun_phrase : noun_phrase + " " + place;

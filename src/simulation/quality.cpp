@@ -1,6 +1,7 @@
 #include "simulation/quality.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -95,7 +96,7 @@ double Quality::score() const noexcept { return std::max(0.0, 1.0 - (blur + nois
 Quality random_quality(double clean, Random& random) {
   Quality quality;
   if (random.chance(clean)) return quality;
-  double* const kinds[3] = {&quality.blur, &quality.noise, &quality.fading};
+  const std::array<double*, 3> kinds = {&quality.blur, &quality.noise, &quality.fading};
   const std::size_t first = random.below(3);
   *kinds[first] = random.uniform(0.25, 1.0);
   if (random.chance(0.25)) *kinds[(first + 1 + random.below(2)) % 3] = random.uniform(0.25, 0.6);

@@ -12,53 +12,53 @@ constexpr std::size_t index(Enum value) noexcept {
   return static_cast<std::size_t>(value);
 }
 
-constexpr Noun kCircle[] = {{"circle", "circles"}, {"disc", "discs"}};
-constexpr Noun kSquare[] = {{"square", "squares"}, {"box", "boxes"}};
-constexpr Noun kTriangle[] = {{"triangle", "triangles"}};
-constexpr Noun kStar[] = {{"star", "stars"}};
-constexpr Noun kHeart[] = {{"heart", "hearts"}};
-constexpr Noun kCross[] = {{"cross", "crosses"}, {"plus sign", "plus signs"}};
-constexpr Noun kRing[] = {{"ring", "rings"}, {"donut", "donuts"}};
-constexpr Noun kMoon[] = {{"moon", "moons"}, {"crescent", "crescents"}};
+constexpr auto kCircle = std::to_array<Noun>({{"circle", "circles"}, {"disc", "discs"}});
+constexpr auto kSquare = std::to_array<Noun>({{"square", "squares"}, {"box", "boxes"}});
+constexpr auto kTriangle = std::to_array<Noun>({{"triangle", "triangles"}});
+constexpr auto kStar = std::to_array<Noun>({{"star", "stars"}});
+constexpr auto kHeart = std::to_array<Noun>({{"heart", "hearts"}});
+constexpr auto kCross = std::to_array<Noun>({{"cross", "crosses"}, {"plus sign", "plus signs"}});
+constexpr auto kRing = std::to_array<Noun>({{"ring", "rings"}, {"donut", "donuts"}});
+constexpr auto kMoon = std::to_array<Noun>({{"moon", "moons"}, {"crescent", "crescents"}});
 constexpr std::array<std::span<const Noun>, kShapeCount> kNouns = {kCircle, kSquare, kTriangle, kStar,
                                                                    kHeart,  kCross,  kRing,     kMoon};
 
-constexpr std::string_view kRed[] = {"red", "scarlet"};
-constexpr std::string_view kOrange[] = {"orange"};
-constexpr std::string_view kYellow[] = {"yellow", "golden"};
-constexpr std::string_view kGreen[] = {"green", "emerald"};
-constexpr std::string_view kBlue[] = {"blue", "navy"};
-constexpr std::string_view kPurple[] = {"purple", "violet"};
-constexpr std::string_view kWhite[] = {"white"};
-constexpr std::string_view kBlack[] = {"black"};
+constexpr auto kRed = std::to_array<std::string_view>({"red", "scarlet"});
+constexpr auto kOrange = std::to_array<std::string_view>({"orange"});
+constexpr auto kYellow = std::to_array<std::string_view>({"yellow", "golden"});
+constexpr auto kGreen = std::to_array<std::string_view>({"green", "emerald"});
+constexpr auto kBlue = std::to_array<std::string_view>({"blue", "navy"});
+constexpr auto kPurple = std::to_array<std::string_view>({"purple", "violet"});
+constexpr auto kWhite = std::to_array<std::string_view>({"white"});
+constexpr auto kBlack = std::to_array<std::string_view>({"black"});
 constexpr std::array<Words, kColourCount> kColours = {kRed, kOrange, kYellow, kGreen, kBlue, kPurple, kWhite, kBlack};
 
-constexpr std::string_view kSmall[] = {"small", "tiny", "little"};
-constexpr std::string_view kLarge[] = {"large", "big", "huge"};
+constexpr auto kSmall = std::to_array<std::string_view>({"small", "tiny", "little"});
+constexpr auto kLarge = std::to_array<std::string_view>({"large", "big", "huge"});
 
-constexpr std::string_view kCentre[] = {"in the middle", "in the centre"};
-constexpr std::string_view kLeft[] = {"on the left", "at the left side"};
-constexpr std::string_view kRight[] = {"on the right", "at the right side"};
-constexpr std::string_view kTop[] = {"at the top", "up high"};
-constexpr std::string_view kBottom[] = {"at the bottom", "down low"};
-constexpr std::string_view kTopLeft[] = {"in the upper left corner", "in the top left"};
-constexpr std::string_view kTopRight[] = {"in the upper right corner", "in the top right"};
-constexpr std::string_view kBottomLeft[] = {"in the lower left corner", "in the bottom left"};
-constexpr std::string_view kBottomRight[] = {"in the lower right corner", "in the bottom right"};
+constexpr auto kCentre = std::to_array<std::string_view>({"in the middle", "in the centre"});
+constexpr auto kLeft = std::to_array<std::string_view>({"on the left", "at the left side"});
+constexpr auto kRight = std::to_array<std::string_view>({"on the right", "at the right side"});
+constexpr auto kTop = std::to_array<std::string_view>({"at the top", "up high"});
+constexpr auto kBottom = std::to_array<std::string_view>({"at the bottom", "down low"});
+constexpr auto kTopLeft = std::to_array<std::string_view>({"in the upper left corner", "in the top left"});
+constexpr auto kTopRight = std::to_array<std::string_view>({"in the upper right corner", "in the top right"});
+constexpr auto kBottomLeft = std::to_array<std::string_view>({"in the lower left corner", "in the bottom left"});
+constexpr auto kBottomRight = std::to_array<std::string_view>({"in the lower right corner", "in the bottom right"});
 constexpr std::array<Words, kPlaceCount> kPlaces = {kCentre,  kLeft,     kRight,      kTop,        kBottom,
                                                     kTopLeft, kTopRight, kBottomLeft, kBottomRight};
 
-constexpr std::string_view kGrass[] = {"on grass", "in a meadow", "on a lawn"};
-constexpr std::string_view kSea[] = {"on the sea", "on water", "in the ocean"};
-constexpr std::string_view kSand[] = {"on sand", "in the desert", "on a beach"};
-constexpr std::string_view kSnow[] = {"in the snow", "on a snowy field"};
-constexpr std::string_view kNight[] = {"at night", "in the night sky", "under a night sky"};
-constexpr std::string_view kBrick[] = {"on a brick wall", "in front of bricks"};
+constexpr auto kGrass = std::to_array<std::string_view>({"on grass", "in a meadow", "on a lawn"});
+constexpr auto kSea = std::to_array<std::string_view>({"on the sea", "on water", "in the ocean"});
+constexpr auto kSand = std::to_array<std::string_view>({"on sand", "in the desert", "on a beach"});
+constexpr auto kSnow = std::to_array<std::string_view>({"in the snow", "on a snowy field"});
+constexpr auto kNight = std::to_array<std::string_view>({"at night", "in the night sky", "under a night sky"});
+constexpr auto kBrick = std::to_array<std::string_view>({"on a brick wall", "in front of bricks"});
 constexpr std::array<Words, kBackgroundCount> kBackgrounds = {kGrass, kSea, kSand, kSnow, kNight, kBrick};
 
-constexpr std::string_view kTwo[] = {"two", "2", "a pair of"};
-constexpr std::string_view kThree[] = {"three", "3"};
-constexpr std::string_view kFour[] = {"four", "4"};
+constexpr auto kTwo = std::to_array<std::string_view>({"two", "2", "a pair of"});
+constexpr auto kThree = std::to_array<std::string_view>({"three", "3"});
+constexpr auto kFour = std::to_array<std::string_view>({"four", "4"});
 
 constexpr std::array<std::string_view, kBackgroundCount> kEmoji = {"🌿", "🌊", "🏜️", "❄️", "🌃", "🧱"};
 

@@ -35,7 +35,7 @@ constexpr std::array<Generator, 4> kGenerators = {{{"easel-1.0", 0.12, 1.0, 0.35
                                                    {"inkjet-turbo", 0.16, 0.9, 0.30, 1.0}}};
 
 /// Fewer seconds between the votes of a session than between sessions.
-constexpr std::int64_t kStart_us = 1'700'000'000'000'000;  // 2023-11-14 22:13:20
+constexpr std::int64_t kStartUs = 1'700'000'000'000'000;  // 2023-11-14 22:13:20
 
 std::string format_time(std::int64_t microseconds) {
   // Civil date from days since 1970-01-01; source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
@@ -209,7 +209,7 @@ class Builder {
   std::map<std::string, std::size_t> prompt_index_;
   std::map<std::pair<std::size_t, std::size_t>, std::pair<double, double>> truth_;  ///< by (prompt, picture)
   std::set<std::size_t> users_;
-  std::int64_t clock_us_ = kStart_us;
+  std::int64_t clock_us_ = kStartUs;
 };
 
 double credit(double best, double other) noexcept {

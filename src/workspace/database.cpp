@@ -7,9 +7,16 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "workspace/sql_functions.h"
 
 namespace imagerank::workspace {
 namespace {
+
+/// What DuckDB may hold before it spills; its buffers for reading and writing files come on top.
+constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
+
+/// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
+constexpr int kRowGroup = 10240;
 
 std::string first_line(const char* message) {
   const std::string_view text = message == nullptr ? "unknown error" : message;
@@ -109,7 +116,7 @@ void append_rows(Column& column, duckdb_vector vector, idx_t count) {
   for (idx_t row = 0; row < count; ++row) {
     const bool valid = row_is_valid(vector, row);
     column.null.push_back(!valid);
-    if (type == DUCKDB_TYPE_VARCHAR) {
+    if (type == DUCKDB_TYPE_VARCHAR || type == DUCKDB_TYPE_BLOB) {
       column.text.emplace_back(valid ? view_of(static_cast<duckdb_string_t*>(data)[row]) : std::string_view());
     } else if (is_integer(type)) {
       column.integer.push_back(valid ? integer_at(type, data, row) : 0);
@@ -169,6 +176,10 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   duckdb_set_config(config, "autoinstall_known_extensions", "false");
   duckdb_set_config(config, "autoload_known_extensions", "false");
   duckdb_set_config(config, "temp_directory", spill_folder.c_str());
+  duckdb_set_config(config, "memory_limit", fmt::format("{}B", kMaxMemory).c_str());
+  // Freed memory is kept for the next statement: giving it back and faulting it in anew costs a fifth of the time.
+  duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
+  duckdb_set_config(config, "allocator_bulk_deallocation_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
   char* message = nullptr;
   const duckdb_state opened = duckdb_open_ext(nullptr, &state_->database, config, &message);
   duckdb_destroy_config(&config);
@@ -179,6 +190,7 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   }
   if (duckdb_connect(state_->database, &state_->connection) != DuckDBSuccess)
     fail(ErrorCode::kUnavailable, "DuckDB: cannot connect");
+  register_sql_functions(state_->connection);
 }
 
 Database::Database(Database&&) noexcept = default;
@@ -214,6 +226,42 @@ Table Database::query(const std::string& sql) {
   return table;
 }
 
+void Database::for_each_chunk(const std::string& sql, const std::function<void(const Table& rows)>& visit) {
+  duckdb_prepared_statement statement = nullptr;
+  Result result;
+  if (duckdb_prepare(state_->connection, sql.c_str(), &statement) != DuckDBSuccess) {
+    const std::string line = first_line(duckdb_prepare_error(statement));
+    duckdb_destroy_prepare(&statement);
+    throw Error(ErrorCode::kCorruptData, line);
+  }
+  duckdb_pending_result pending = nullptr;
+  const bool started = duckdb_pending_prepared_streaming(statement, &pending) == DuckDBSuccess &&
+                       duckdb_execute_pending(pending, result.get()) == DuckDBSuccess;
+  const std::string line = started ? "" : first_line(duckdb_pending_error(pending));
+  duckdb_destroy_pending(&pending);
+  duckdb_destroy_prepare(&statement);
+  if (!started) {
+    if (duckdb_result_error(result.get()) != nullptr)
+      fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
+    throw Error(ErrorCode::kCorruptData, line);
+  }
+  const idx_t width = duckdb_column_count(result.get());
+  while (duckdb_data_chunk chunk = duckdb_fetch_chunk(*result)) {
+    const std::unique_ptr<duckdb_data_chunk, decltype(&duckdb_destroy_data_chunk)> owner(&chunk,
+                                                                                         &duckdb_destroy_data_chunk);
+    Table rows;
+    rows.row_count = duckdb_data_chunk_get_size(chunk);
+    if (rows.row_count == 0) break;
+    for (idx_t i = 0; i < width; ++i) {
+      rows.columns.emplace_back().name = duckdb_column_name(result.get(), i);
+      append_rows(rows.columns[i], duckdb_data_chunk_get_vector(chunk, i), rows.row_count);
+    }
+    visit(rows);
+  }
+  if (duckdb_result_error(result.get()) != nullptr && *duckdb_result_error(result.get()) != '\0')
+    fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
+}
+
 std::int64_t Database::query_integer(const std::string& sql) {
   const Table table = query("SELECT CAST(coalesce(x, 0) AS BIGINT) AS x FROM (" + sql + ") AS t(x)");
   if (table.row_count != 1) fail(ErrorCode::kInvalidArgument, "expected one row, found {}", table.row_count);
@@ -233,8 +281,8 @@ void Database::write_parquet(const std::string& sql, const std::filesystem::path
 }
 
 void Database::copy_parquet(const std::string& sql, AtomicFile& file) {
-  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)", sql,
-                      sql_literal(file.temporary_path().string())));
+  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
+                      sql, sql_literal(file.temporary_path().string()), kRowGroup));
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {
@@ -267,7 +315,7 @@ struct Database::Appender::State {
     if (state != DuckDBSuccess)
       fail(ErrorCode::kInvalidArgument, "append: {}", first_line(duckdb_appender_error(appender)));
   }
-  void append_list(duckdb_type type, std::vector<duckdb_value>& values) {
+  void append_list(duckdb_type type, std::vector<duckdb_value>& values) const {
     duckdb_logical_type logical = duckdb_create_logical_type(type);
     duckdb_value list = duckdb_create_list_value(logical, values.data(), values.size());
     const duckdb_state state = duckdb_append_value(appender, list);
@@ -289,6 +337,7 @@ void Database::Appender::append(std::string_view value) {
 }
 void Database::Appender::append(double value) { state_->check(duckdb_append_double(state_->appender, value)); }
 void Database::Appender::append(std::int32_t value) { state_->check(duckdb_append_int32(state_->appender, value)); }
+void Database::Appender::append(std::int64_t value) { state_->check(duckdb_append_int64(state_->appender, value)); }
 void Database::Appender::append(std::span<const std::string> values) {
   std::vector<duckdb_value> items;
   items.reserve(values.size());

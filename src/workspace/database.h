@@ -48,6 +48,9 @@ class Database {
 
   void execute(const std::string& sql);
   [[nodiscard]] Table query(const std::string& sql);
+  /// Calls `visit` with a query's rows, up to 2048 at a time, as they are made: the result is never whole in memory.
+  /// BLOB columns come as text. What `visit` throws ends the query; it must not use this database.
+  void for_each_chunk(const std::string& sql, const std::function<void(const Table& rows)>& visit);
   /// A query whose one row and column is an integer.
   [[nodiscard]] std::int64_t query_integer(const std::string& sql);
   [[nodiscard]] double query_real(const std::string& sql);
@@ -80,6 +83,7 @@ class Database::Appender {
   void append(std::string_view value);
   void append(double value);
   void append(std::int32_t value);
+  void append(std::int64_t value);
   void append(std::span<const std::string> values);
   void append(std::span<const std::int32_t> values);
   void append_null();

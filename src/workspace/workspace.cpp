@@ -6,17 +6,11 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
+#include "workspace/keys.h"
 #include "workspace/schema.h"
 
 namespace imagerank::workspace {
 namespace {
-
-bool is_safe_file_name(const std::string& uid) {
-  constexpr std::size_t kMaxName = 200;  // file systems take 255 bytes, the temporary name needs some
-  if (uid.empty() || uid.size() > kMaxName || uid.front() == '.') return false;
-  return std::all_of(uid.begin(), uid.end(),
-                     [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
-}
 
 /// Writes rows through an in-memory table of the schema, keeping their order.
 template <typename Row, typename Append>
@@ -35,7 +29,8 @@ void write_table(const Workspace& workspace, const std::string& name, const std:
 Table load_table(const Workspace& workspace, const std::string& name) {
   Database database;
   workspace.attach(database, name);
-  return database.query("SELECT * FROM " + name);
+  // `import` leaves images in no order; batches, and so the last bit of an encoder's numbers, should not depend on it.
+  return database.query("SELECT * FROM " + name + (name == "images" ? " ORDER BY image_uid" : ""));
 }
 
 std::vector<Image> images_of(const Table& table) {
@@ -93,8 +88,7 @@ void Workspace::attach(Database& database, const std::string& name) const {
                 fmt::format("{}: expected a Parquet table, found: {}", path.string(), error.what()));
   }
   for (const ColumnSchema& column : schema.columns) {
-    const auto at =
-        std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == column.name; });
+    const auto at = std::ranges::find_if(found, [&](const auto& entry) { return entry.first == column.name; });
     if (at == found.end())
       fail(ErrorCode::kCorruptData, "{}: expected a column '{}', found none", path.string(), column.name);
     if (at->second != column.type) {
@@ -111,7 +105,7 @@ void Workspace::attach_or_empty(Database& database, const std::string& name) con
 }
 
 std::filesystem::path Workspace::image_path(const std::string& uid, const std::string& extension) {
-  if (!is_safe_file_name(uid)) fail(ErrorCode::kInvalidArgument, "image uid '{}': not usable as a file name", uid);
+  if (!is_safe_uid(uid)) fail(ErrorCode::kInvalidArgument, "image uid '{}': not usable as a file name", uid);
   return std::filesystem::path("images") / sha256_hex(uid).substr(0, 2) / (uid + extension);
 }
 

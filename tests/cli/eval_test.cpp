@@ -32,11 +32,11 @@ void train(const EvaluationWorld& world, const std::string& name, const std::str
 
 /// Made once: the tests that share it only add rewards and reports.
 const EvaluationWorld& knowable_world() {
-  static const EvaluationWorld world;
-  static const bool trained =
-      (train(world, "known", "mse"), train(world, "classes", "ce"), train(world, "utility", "bt"), true);
-  EXPECT_TRUE(trained);
-  return world;
+  static const EvaluationWorld kWorld;
+  static const bool kTrained =
+      (train(kWorld, "known", "mse"), train(kWorld, "classes", "ce"), train(kWorld, "utility", "bt"), true);
+  EXPECT_TRUE(kTrained);
+  return kWorld;
 }
 
 nlohmann::json evaluate(const EvaluationWorld& world, const std::string& name, const std::string& split = "test") {

@@ -62,7 +62,7 @@ TEST(CommandLine, UsageErrorsAreOneLineAndExitTwo) {
   for (const auto& line : lines) {
     const LineRun outcome = run_line(line);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
     EXPECT_TRUE(outcome.out.empty());
   }
 }

@@ -64,7 +64,7 @@ TEST_F(TokenizeCommand, NamesTheBadLineAndAnswersThoseBefore) {
       EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
     }
     const std::string answered = out_.str();
-    EXPECT_EQ(std::count(answered.begin(), answered.end(), '\n'), 1) << bad;
+    EXPECT_EQ(std::ranges::count(answered, '\n'), 1) << bad;
   }
 }
 

@@ -92,7 +92,7 @@ TEST_F(TrainCommand, BadInputIsOneLineAndNoReward) {
   const auto refused = [](const LineRun& run, int code, const std::string& part) {
     EXPECT_EQ(run.code, code) << run.err;
     EXPECT_NE(run.err.find(part), std::string::npos) << run.err;
-    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+    EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
     EXPECT_TRUE(run.out.empty());
   };
   refused(train({"--head", "mpl", "--loss", "mse", "--name", "x"}), 2, "mlp, cnn, lstm");

@@ -26,14 +26,14 @@ using ::testing::HasSubstr;
 
 /// A PNG of about 3 * side * side bytes: noise does not compress.
 const std::string& noisy_png() {
-  static const std::string bytes = [] {
+  static const std::string kBytes = [] {
     Image image{64, 48, {}};
     std::uint32_t state = 1;
     for (int i = 0; i < 64 * 48 * 3; ++i)
       image.pixels.push_back(static_cast<std::uint8_t>((state = state * 1664525U + 1013904223U) >> 24));
     return encode_png(image);
   }();
-  return bytes;
+  return kBytes;
 }
 
 HttpResponse png() {

@@ -240,6 +240,116 @@ TEST_F(LabelTest, SeedChangesTheSplit) {
   EXPECT_NE(first, values_by_split(true)["test"]);
 }
 
+TEST_F(LabelTest, RanksSayHowEachTwoCompare) {
+  Ranking row = ranking("1", "p", {"a", "b", "c", "d"}, "b");
+  row.ranks = {3, 1, 2, 2};
+  Ranking tied = ranking("2", "q", {"e", "f", "g"}, "");
+  tied.ranks = {1, 1, 2};
+  const LabelCounts counts = label({row, tied}, shares(0.0, 0.0));
+  EXPECT_EQ(counts.strict_pairs, 7);  // b over a c d; c over a; d over a; e over g; f over g
+  EXPECT_EQ(counts.tied_pairs, 2);    // c d; e f
+  EXPECT_EQ(counts.labels, (std::array<std::int64_t, 3>{4, 2, 1}));  // a c d g | e f | b
+  const auto pairs = workspace_.load_pairs();
+  ASSERT_EQ(pairs.size(), 9U);
+  EXPECT_EQ(pairs[0].image_a + pairs[0].image_b, "ab");
+  EXPECT_EQ(pairs[0].p_a, 0.0);
+  EXPECT_EQ(pairs[5].image_a + pairs[5].image_b, "cd");
+  EXPECT_EQ(pairs[5].p_a, 0.5);
+}
+
+TEST_F(LabelTest, ConflictsAreSettledByTheRuleAskedFor) {
+  // (a, p): best once, lost twice; (b, p): lost once, best twice; (c, q) and (d, q): best once, lost once.
+  const std::vector<Ranking> rows = {ranking("1", "p", {"a", "b"}, "a"), ranking("2", "p", {"a", "b"}, "b"),
+                                     ranking("3", "p", {"a", "b"}, "b"), ranking("4", "q", {"c", "d"}, "c"),
+                                     ranking("5", "q", {"c", "d"}, "d")};
+  const auto labels = [&](ConflictRule rule) {
+    LabelSettings settings = shares(0.0, 0.0);
+    settings.conflicts = rule;
+    return label(rows, settings);
+  };
+  EXPECT_EQ(labels(ConflictRule::kKeepMax).labels, (std::array<std::int64_t, 3>{0, 0, 4}));
+  EXPECT_EQ(labels(ConflictRule::kMajority).labels, (std::array<std::int64_t, 3>{1, 0, 3})) << "even counts go up";
+  const LabelCounts dropped = labels(ConflictRule::kDrop);
+  EXPECT_EQ(dropped.labels, (std::array<std::int64_t, 3>{0, 0, 0}));
+  EXPECT_EQ(dropped.dropped_conflicts, 4);
+  EXPECT_EQ(dropped.conflicts, 4);
+}
+
+TEST_F(LabelTest, VotesWeightsAndTiePairs) {
+  LabelSettings settings = shares(0.0, 0.0);
+  settings.min_votes = 2;
+  const LabelCounts few = label(hand_worked(), settings);
+  EXPECT_EQ(few.splits[0], 4);  // a and b under p, a and e under q
+  EXPECT_EQ(few.few_votes, 3);
+  settings = shares(0.0, 0.0);
+  settings.weights = WeightRule::kPrompt;
+  label(hand_worked(), settings);
+  double weight_of_p = 0.0;
+  for (const auto& pair : workspace_.load_pairs()) weight_of_p += pair.prompt == "p" ? pair.weight : 0.0;
+  EXPECT_DOUBLE_EQ(weight_of_p, 1.0) << "four pairs of a quarter each";
+  settings = shares(0.0, 0.0);
+  settings.tie_pairs = false;
+  const LabelCounts strict = label(hand_worked(), settings);
+  EXPECT_EQ(strict.tied_pairs, 1) << "counted all the same";
+  EXPECT_EQ(strict.pair_splits[0], 6);
+  EXPECT_EQ(workspace_.load_pairs().size(), 6U);
+}
+
+TEST_F(LabelTest, PromptFiltersCountWhatTheyLeaveOut) {
+  const std::vector<Ranking> rows = {ranking("1", "a cat", {"a", "b"}, "a"),
+                                     ranking("2", " a cat\n", {"c", "d"}, "c"),
+                                     ranking("3", "  ", {"e", "f"}, "e"),
+                                     ranking("4", "x", {"g", "h"}, "g"),
+                                     ranking("5", "a NUDE? no", {"i", "j"}, "i"),
+                                     ranking("6", "denuded hill", {"k", "l"}, "k"),
+                                     ranking("7", "a very long prompt of many words", {"m", "n"}, "m"),
+                                     ranking("8", "a+b (x)", {"o", "p"}, "o")};
+  LabelSettings settings = shares(0.0, 0.0);
+  settings.prompts.trim = true;
+  settings.prompts.drop_empty = true;
+  settings.prompts.min_characters = 2;
+  settings.prompts.max_characters = 20;
+  settings.prompts.words = {"nude", "a+b"};
+  const LabelCounts counts = label(rows, settings);
+  EXPECT_EQ(counts.filtered, (std::map<std::string, std::int64_t>{
+                                 {"empty_prompt", 1}, {"short_prompt", 1}, {"long_prompt", 1}, {"listed_word", 2}}));
+  EXPECT_EQ(counts.merged_prompts, 1);
+  std::set<std::string> prompts;
+  for (const Point& point : workspace_.load_points()) prompts.insert(point.prompt);
+  EXPECT_EQ(prompts, (std::set<std::string>{"a cat", "denuded hill"}));
+}
+
+TEST_F(LabelTest, RatingsRankImagesByTheirMeanScore) {
+  workspace::Database database;
+  database.write_parquet(R"(
+    SELECT image_uid, prompt, user_id, aspect, score::DOUBLE AS score FROM (VALUES
+      ('a', 'p', 'u1', 'overall', 5), ('a', 'p', 'u2', 'overall', 3), ('b', 'p', 'u1', 'overall', 4),
+      ('c', 'p', 'u1', 'overall', 2), ('c', 'p', 'u1', 'fidelity', 9), ('d', 'alone', 'u1', 'overall', 1))
+      AS t(image_uid, prompt, user_id, aspect, score))",
+                         workspace_.table_path("ratings"));
+  LabelSettings settings = shares(0.0, 0.0);
+  settings.ratings = "overall";
+  const LabelCounts counts = make_labels(workspace_, settings, {});
+  EXPECT_EQ(counts.strict_pairs, 2);  // a and b, both 4 on average, over c
+  EXPECT_EQ(counts.tied_pairs, 1);
+  EXPECT_EQ(counts.labels, (std::array<std::int64_t, 3>{1, 2, 0}));
+  const LabelCounts both = label(hand_worked(), settings);
+  EXPECT_EQ(both.strict_pairs, 8);
+  settings.ratings = "taste";
+  try {
+    make_labels(workspace_, settings, {});
+    FAIL() << "an aspect that is not there";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(error.what()).find("fidelity"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(LabelTest, UserLeakIsMeasured) {
+  EXPECT_GT(label(random_rankings(400), splitting(SplitRule::kPrompt)).user_overlap, 0.9);
+  EXPECT_EQ(label(random_rankings(400), splitting(SplitRule::kUser)).user_overlap, 0.0);
+}
+
 TEST_F(LabelTest, BadSettingsAndDataAreNamed) {
   const auto code_of = [&](const auto& action) {
     try {

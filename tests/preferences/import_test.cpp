@@ -19,6 +19,9 @@ constexpr const char* kRankingColumns =
 
 class ImportTest : public ::testing::Test {
  protected:
+  ImportCounts import_v0(const std::vector<std::filesystem::path>& files) {
+    return import_files(workspace_, format_of("pickapic-v0"), files, {}, {});
+  }
   std::filesystem::path write(const std::string& name, const std::string& select) {
     Database database;
     database.write_parquet(select, folder_ / name);
@@ -39,7 +42,7 @@ TEST_F(ImportTest, RankingsAndImagesInAnyOrderAndTwice) {
   const auto images =
       write("images-in.parquet", "SELECT 'a' AS image_uid, 'http://x/a.png' AS url, 'sd' AS generator, 3 AS rating");
   for (int round = 0; round < 2; ++round) {
-    const ImportCounts counts = import_pickapic_v0(workspace_, {images, rankings}, {});
+    const ImportCounts counts = import_v0({images, rankings});
     EXPECT_EQ(counts.rankings, 2);
     EXPECT_EQ(counts.images, 4);
     EXPECT_EQ(counts.ties, 1);
@@ -64,8 +67,8 @@ TEST_F(ImportTest, RankingsAndImagesInAnyOrderAndTwice) {
 }
 
 TEST_F(ImportTest, AnImagesTableFillsInWhatRankingsOnlyNamed) {
-  import_pickapic_v0(workspace_, {write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")}, {});
-  import_pickapic_v0(workspace_, {write("i.parquet", "SELECT 'b' AS image_uid, 'http://x/b.png' AS url")}, {});
+  import_v0({write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")});
+  import_v0({write("i.parquet", "SELECT 'b' AS image_uid, 'http://x/b.png' AS url")});
   const auto images = workspace_.load_images();
   ASSERT_EQ(images.size(), 4U);
   EXPECT_EQ(images[1].url, "http://x/b.png");
@@ -73,12 +76,12 @@ TEST_F(ImportTest, AnImagesTableFillsInWhatRankingsOnlyNamed) {
 
 TEST_F(ImportTest, SecondImportKeepsWhatFetchRecorded) {
   const auto source = write("i.parquet", "SELECT 'b' AS image_uid, 'http://x/b.png' AS url");
-  import_pickapic_v0(workspace_, {source, write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")}, {});
+  import_v0({source, write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')")});
   auto images = workspace_.load_images();
   images[1].status = "ok";
   images[1].path = "images/00/b.png";
   workspace_.write_images(images);
-  import_pickapic_v0(workspace_, {source}, {});
+  import_v0({source});
   EXPECT_EQ(workspace_.load_images()[1].status, "ok");
 }
 
@@ -88,7 +91,7 @@ TEST_F(ImportTest, UnusableRowsAreCountedByReason) {
       "(3, NULL, 9, 'a', 'b', 'c', 'd', 'z', 'best elsewhere'), (4, NULL, 9, 'a', 'b', 'c', 'd', NULL, 'no choice'), "
       "(NULL, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'no id'), (1, NULL, 9, 'a', 'b', 'c', 'd', 'c', 'id again'), "
       "(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'good')");
-  const ImportCounts counts = import_pickapic_v0(workspace_, {source}, {});
+  const ImportCounts counts = import_v0({source});
   EXPECT_EQ(counts.rankings, 1);
   const std::map<std::string, std::int64_t> expected = {{"best_image_not_in_ranking", 1},
                                                         {"fewer_than_two_images", 1},
@@ -100,11 +103,11 @@ TEST_F(ImportTest, UnusableRowsAreCountedByReason) {
 
 TEST_F(ImportTest, BadFilesAreNamedAndChangeNothing) {
   const auto good = write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')");
-  import_pickapic_v0(workspace_, {good}, {});
+  import_v0({good});
   const std::string before = load_file(workspace_.table_path("rankings"));
   const auto expect = [&](const std::filesystem::path& file, ErrorCode code, const std::string& part) {
     try {
-      import_pickapic_v0(workspace_, {good, file}, {});
+      import_v0({good, file});
       ADD_FAILURE() << file;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), code) << error.what();

@@ -113,7 +113,7 @@ TEST_P(EveryCombination, LearnsWhatCanBeLearnt) {
   if (std::string(loss) == "ce" || std::string(loss) == "bce") {
     std::vector<double> shares(3, 0.0);
     for (const LabelledPoint& point : examples.points[1]) shares[static_cast<std::size_t>(point.label)] += 1.0 / 300.0;
-    EXPECT_GT(validation["accuracy"].get<double>(), *std::max_element(shares.begin(), shares.end()) + 0.15);
+    EXPECT_GT(validation["accuracy"].get<double>(), *std::ranges::max_element(shares) + 0.15);
   }
   if (std::string(loss) == "mse") {
     EXPECT_GT(validation["r2"].get<double>(), 0.2);

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cstring>
 #include <stdexcept>
 
@@ -22,7 +24,35 @@ bool send_all(int descriptor, const char* data, std::size_t size) {
   return true;
 }
 
+/// Request line and headers, without the empty line.
+HttpRequest parse_request(const std::string& head) {
+  HttpRequest request;
+  const std::size_t start = head.find(' ') + 1;
+  request.method = head.substr(0, start - 1);
+  request.path = head.substr(start, head.find(' ', start) - start);
+  for (std::size_t at = head.find("\r\n"); at != std::string::npos;) {
+    const std::size_t next = head.find("\r\n", at + 2);
+    const std::string line = head.substr(at + 2, next == std::string::npos ? next : next - at - 2);
+    const std::size_t colon = line.find(':');
+    if (colon != std::string::npos) {
+      std::string name = line.substr(0, colon);
+      std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      const std::size_t value = line.find_first_not_of(' ', colon + 1);
+      request.headers.emplace_back(name, value == std::string::npos ? "" : line.substr(value));
+    }
+    at = next;
+  }
+  return request;
+}
+
 }  // namespace
+
+std::string HttpRequest::header(const std::string& name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return "";
+}
 
 HttpServer::HttpServer(Handler handler) : handler_(std::move(handler)) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -83,20 +113,18 @@ void HttpServer::serve(int descriptor, int number) {
   for (;;) {
     std::size_t end = 0;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
-      char chunk[4096];
-      const ssize_t got = recv(descriptor, chunk, sizeof(chunk), 0);
+      std::array<char, 4096> chunk;
+      const ssize_t got = recv(descriptor, chunk.data(), chunk.size(), 0);
       if (got <= 0) return;
-      buffer.append(chunk, static_cast<std::size_t>(got));
+      buffer.append(chunk.data(), static_cast<std::size_t>(got));
     }
-    HttpRequest request;
-    const std::size_t start = buffer.find(' ') + 1;
-    request.path = buffer.substr(start, buffer.find(' ', start) - start);
+    HttpRequest request = parse_request(buffer.substr(0, end));
     request.connection = number;
     buffer.erase(0, end + 4);
     ++requests_;
     {
       const std::lock_guard lock(mutex_);
-      auto found = std::find_if(visits_.begin(), visits_.end(), [&](const auto& v) { return v.first == request.path; });
+      auto found = std::ranges::find_if(visits_, [&](const auto& v) { return v.first == request.path; });
       if (found == visits_.end()) found = visits_.insert(visits_.end(), {request.path, 0});
       request.visit = found->second++;
     }

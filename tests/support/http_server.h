@@ -17,9 +17,14 @@
 namespace imagerank::test {
 
 struct HttpRequest {
-  std::string path;    ///< "/a.png"
-  int visit = 0;       ///< how often this path was asked for before
-  int connection = 0;  ///< number of the connection it came on
+  std::string path;                                          ///< "/a.png"
+  int visit = 0;                                             ///< how often this path was asked for before
+  int connection = 0;                                        ///< number of the connection it came on
+  std::string method;                                        ///< "GET"
+  std::vector<std::pair<std::string, std::string>> headers;  ///< lower-case names
+
+  /// "" if there was none.
+  [[nodiscard]] std::string header(const std::string& name) const;
 };
 
 /// What to answer, and what to do wrong while answering.

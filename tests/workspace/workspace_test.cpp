@@ -5,6 +5,7 @@
 #include "core/atomic_file.h"
 #include "imagerank/error.h"
 #include "support/test_support.h"
+#include "workspace/keys.h"
 
 namespace imagerank::workspace {
 namespace {
@@ -119,6 +120,31 @@ TEST(Database, ReadsEveryTypeThatTheTablesUse) {
   EXPECT_EQ(table.column("h").integer_list[0], std::vector<std::int64_t>({1, 2}));
   EXPECT_TRUE(table.column("e").null[1]);
   EXPECT_EQ(error_of([&] { (void)table.column("z"); }).first, ErrorCode::kInvalidArgument);
+}
+
+TEST(Database, StableHashIsTheSameEverywhereAndForever) {
+  // Splits hang on it: these values may never change.
+  EXPECT_EQ(stable_hash("", 0), 16294208416658607535ULL);
+  EXPECT_EQ(stable_hash("a red apple", 1), 10387871213119061270ULL);
+  Database database;
+  const Table table = database.query(
+      "SELECT (stable_hash(x, 7::UBIGINT) >> 1)::BIGINT AS hash FROM (VALUES ('one'), (NULL), ('0123456789abcdef')) "
+      "t(x)");
+  const std::vector<std::string_view> texts = {"one", "", "0123456789abcdef"};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(static_cast<std::uint64_t>(table.columns[0].integer[i]), stable_hash(texts[i], 7) >> 1);
+  }
+}
+
+TEST(Database, UidsThatAreNoFileNamesAreFound) {
+  Database database;
+  const Table table = database.query(
+      "SELECT is_safe_uid(x) AS one, are_safe_uids([x, 'fine', NULL]) AS list FROM "
+      "(VALUES ('ok-1.png'), ('../x'), ('a/b'), ('.x'), (''), ('a b'), ('a' || chr(0)), (repeat('x', 201))) t(x)");
+  EXPECT_EQ(table.columns[0].integer, (std::vector<std::int64_t>{1, 0, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(database.query_integer("SELECT are_safe_uids(['a', 'b'])::INTEGER"), 1);
+  EXPECT_EQ(database.query_integer("SELECT are_safe_uids(['a', '../b'])::INTEGER"), 0);
+  EXPECT_EQ(database.query_integer("SELECT are_safe_uids(NULL)::INTEGER"), 1);
 }
 
 TEST(Database, ErrorsAreOneLine) {

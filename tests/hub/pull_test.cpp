@@ -1,0 +1,592 @@
+#include "hub/pull.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <ctime>
+#include <thread>
+
+#include "core/atomic_file.h"
+#include "hub/cache.h"
+#include "imagerank/error.h"
+#include "support/hub_server.h"
+#include "support/test_support.h"
+
+namespace imagerank::hub {
+namespace {
+
+using std::chrono::milliseconds;
+using test::HttpResponse;
+using test::HubRequest;
+using test::HubServer;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr const char* kToken = "hf_secret0123456789";
+
+std::string noise(std::size_t size) {
+  std::string text(size, '\0');
+  std::uint32_t state = 12345;
+  for (char& c : text) c = static_cast<char>((state = state * 1664525U + 1013904223U) >> 24);
+  return text;
+}
+
+class PullTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    hub_.files = {{"README.md", {"hello\n", false}},
+                  {"data/a.parquet", {noise(300000), true}},
+                  {"data/b c.parquet", {noise(1000), true}},
+                  {"data/empty", {"", false}}};
+    settings_.endpoint = hub_.endpoint();
+    settings_.cache = folder_ / "hub";
+    settings_.backoff_ms = 1;
+    settings_.stall_timeout_s = 5;
+    request_.repository = {RepositoryKind::kDataset, "org/name"};
+  }
+
+  PullResult pull() { return hub::pull(settings_, request_, {}); }
+
+  /// The message of the error that the pull ends with.
+  std::string error_of(ErrorCode code) {
+    try {
+      pull();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      EXPECT_THAT(error.what(), Not(HasSubstr(kToken)));
+      EXPECT_THAT(error.what(), Not(HasSubstr("\n")));
+      return error.what();
+    }
+    ADD_FAILURE() << "expected an error";
+    return "";
+  }
+
+  [[nodiscard]] std::filesystem::path root() const { return settings_.cache / "datasets--org--name"; }
+  [[nodiscard]] std::filesystem::path snapshot(const std::string& path) const {
+    return root() / "snapshots" / hub_.commit / path;
+  }
+  [[nodiscard]] std::string etag(const std::string& path) const { return test::hub_etag(hub_.files.at(path)); }
+  [[nodiscard]] std::filesystem::path incomplete(const std::string& path) const {
+    return root() / "blobs" / (etag(path) + ".incomplete");
+  }
+  void only(const std::string& path) { request_.patterns = {path}; }
+
+  test::TemporaryFolder folder_;
+  HubServer hub_{"org/name"};
+  HubSettings settings_;
+  PullRequest request_;
+};
+
+TEST_F(PullTest, FilesComeInTheLayoutOfHuggingfaceHub) {
+  const PullResult result = pull();
+  EXPECT_EQ(result.commit, hub_.commit);
+  ASSERT_THAT(result.files, SizeIs(4));
+  EXPECT_EQ(result.files[1].path, "data/a.parquet");
+  EXPECT_EQ(result.bytes, 301006U);
+  EXPECT_EQ(result.transferred, 301006U);
+  EXPECT_EQ(result.cached, 0U);
+  EXPECT_THAT(result.failed, IsEmpty());
+  EXPECT_EQ(load_file(root() / "refs/main"), hub_.commit);
+  for (const auto& [name, file] : hub_.files) {
+    EXPECT_EQ(load_file(snapshot(name)), file.content) << name;
+    EXPECT_EQ(load_file(root() / "blobs" / etag(name)), file.content) << name;
+  }
+  EXPECT_EQ(std::filesystem::read_symlink(snapshot("README.md")).string(),
+            "../../blobs/ce013625030ba8dba906f756967f9e9ca394464a");
+  EXPECT_EQ(std::filesystem::read_symlink(snapshot("data/a.parquet")).string(),
+            "../../../blobs/" + etag("data/a.parquet"));
+}
+
+TEST_F(PullTest, ASecondRunTransfersNothing) {
+  pull();
+  const std::size_t before = hub_.file_requests().size();
+  const PullResult again = pull();
+  EXPECT_EQ(again.cached, 4U);
+  EXPECT_EQ(again.transferred, 0U);
+  EXPECT_EQ(again.bytes, 301006U);
+  EXPECT_EQ(hub_.file_requests().size(), before);
+}
+
+TEST_F(PullTest, PatternsChooseAndNoMatchIsNamed) {
+  request_.patterns = {"*.parquet"};
+  EXPECT_THAT(pull().files, SizeIs(2));
+  request_.patterns = {"*.arrow"};
+  EXPECT_THAT(error_of(ErrorCode::kNotFound), AllOf(HasSubstr("org/name"), HasSubstr("'*.arrow'")));
+}
+
+TEST_F(PullTest, ADryRunListsAndWritesNothing) {
+  request_.dry_run = true;
+  const PullResult result = pull();
+  EXPECT_THAT(result.files, SizeIs(4));
+  EXPECT_EQ(result.bytes, 301006U);
+  EXPECT_EQ(result.transferred, 0U);
+  EXPECT_THAT(hub_.file_requests(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(settings_.cache));
+}
+
+TEST_F(PullTest, ACacheThatPythonLaidOutIsUsed) {
+  const auto& content = hub_.files.at("data/a.parquet").content;
+  test::write_text(root() / "blobs" / etag("data/a.parquet"), content);
+  std::filesystem::create_directories(snapshot("data"));
+  std::filesystem::create_symlink("../../../blobs/" + etag("data/a.parquet"), snapshot("data/a.parquet"));
+  // The blob is there from another commit, the link is not.
+  test::write_text(root() / "blobs" / etag("README.md"), "hello\n");
+  request_.patterns = {"data/a.parquet", "README.md"};
+  const PullResult result = pull();
+  EXPECT_EQ(result.cached, 2U);
+  EXPECT_THAT(hub_.file_requests(), IsEmpty());
+  EXPECT_EQ(load_file(snapshot("README.md")), "hello\n");
+}
+
+TEST_F(PullTest, ABlobOfTheWrongLengthIsPulledAgain) {
+  test::write_text(root() / "blobs" / etag("data/a.parquet"), "cut short");
+  only("data/a.parquet");
+  EXPECT_EQ(pull().cached, 0U);
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+}
+
+TEST_F(PullTest, ADroppedConnectionIsCarriedOnWithARange) {
+  hub_.hook = [first = true](const HubRequest& request, const HttpResponse& normal) mutable {
+    if (request.path.find("/resolve/") == std::string::npos || !std::exchange(first, false))
+      return std::optional<HttpResponse>();
+    HttpResponse cut = normal;
+    cut.drop_after = 123456;
+    return std::optional(cut);
+  };
+  only("data/a.parquet");
+  const PullResult result = pull();
+  EXPECT_THAT(result.failed, IsEmpty());
+  EXPECT_EQ(result.transferred, 300000U);
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+  const auto requests = hub_.file_requests();
+  ASSERT_THAT(requests, SizeIs(2));
+  EXPECT_EQ(requests[0].range, "");
+  EXPECT_EQ(requests[1].range, "bytes=123456-");
+}
+
+TEST_F(PullTest, AnIncompleteBlobOfAnEarlierRunIsCarriedOn) {
+  test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content.substr(0, 1000));
+  only("data/a.parquet");
+  EXPECT_EQ(pull().transferred, 299000U);
+  const auto requests = hub_.file_requests();
+  ASSERT_THAT(requests, SizeIs(1));
+  EXPECT_EQ(requests[0].range, "bytes=1000-");
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+  EXPECT_FALSE(std::filesystem::exists(incomplete("data/a.parquet")));
+}
+
+TEST_F(PullTest, AnIncompleteBlobThatIsWholeNeedsNoTransfer) {
+  test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content);
+  only("data/a.parquet");
+  EXPECT_EQ(pull().transferred, 0U);
+  EXPECT_THAT(hub_.file_requests(), IsEmpty());
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+}
+
+TEST_F(PullTest, AnIncompleteBlobOfOtherBytesStartsOver) {
+  test::write_text(incomplete("data/a.parquet"), std::string(1000, 'x'));
+  only("data/a.parquet");
+  EXPECT_THAT(pull().failed, IsEmpty());
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+  test::write_text(incomplete("data/b c.parquet"), std::string(5000, 'x'));  // more than the file has
+  only("data/b*");
+  EXPECT_THAT(pull().failed, IsEmpty());
+  EXPECT_EQ(load_file(snapshot("data/b c.parquet")), hub_.files.at("data/b c.parquet").content);
+}
+
+TEST_F(PullTest, AServerWithoutRangesStartsOver) {
+  for (const int status : {200, 416}) {
+    std::filesystem::remove_all(settings_.cache);
+    test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content.substr(0, 1000));
+    hub_.hook = [this, status](const HubRequest& request, const HttpResponse&) {
+      if (request.range.empty()) return std::optional<HttpResponse>();
+      HttpResponse other;
+      other.status = status;
+      if (status == 200) other.body = hub_.files.at("data/a.parquet").content;
+      return std::optional(other);
+    };
+    only("data/a.parquet");
+    EXPECT_THAT(pull().failed, IsEmpty()) << status;
+    EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content) << status;
+  }
+}
+
+TEST_F(PullTest, AServerThatDropsForEverIsGivenUpAndWhatCameStays) {
+  hub_.hook = [](const HubRequest& request, const HttpResponse& normal) {
+    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+    HttpResponse cut = normal;
+    cut.drop_after = request.range.empty() ? 5000 : 0;
+    return std::optional(cut);
+  };
+  only("data/a.parquet");
+  settings_.retries = 2;
+  const PullResult result = pull();
+  ASSERT_THAT(result.failed, SizeIs(1));
+  EXPECT_EQ(result.failed[0].item, "data/a.parquet");
+  EXPECT_THAT(hub_.file_requests(), SizeIs(3));  // the one that brought bytes, then two that did not
+  EXPECT_EQ(std::filesystem::file_size(incomplete("data/a.parquet")), 5000U);
+  EXPECT_FALSE(std::filesystem::exists(root() / "refs/main"));
+}
+
+TEST_F(PullTest, RetryAfterIsHonoured) {
+  const auto http_date = [] {
+    const std::time_t when = std::time(nullptr) + 2;
+    std::tm parts{};
+    ::gmtime_r(&when, &parts);
+    std::array<char, 64> text{};
+    std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return std::string(text.data());
+  };
+  for (const int status : {429, 503}) {
+    std::filesystem::remove_all(settings_.cache);
+    int asked = 0;
+    hub_.hook = [&](const HubRequest& request, const HttpResponse&) {
+      if (request.path.find("/resolve/") == std::string::npos || asked++ > 0) return std::optional<HttpResponse>();
+      HttpResponse busy;
+      busy.status = status;
+      busy.headers = {{"Retry-After", status == 429 ? "1" : http_date()}};
+      return std::optional(busy);
+    };
+    only("data/a.parquet");
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_THAT(pull().failed, IsEmpty());
+    EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(900)) << status;
+    EXPECT_EQ(asked, 2);
+  }
+}
+
+TEST_F(PullTest, AWaitThatIsTooLongEndsTheRun) {
+  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
+    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+    HttpResponse busy;
+    busy.status = 429;
+    busy.headers = {{"Retry-After", "7200"}};
+    return std::optional(busy);
+  };
+  EXPECT_THAT(error_of(ErrorCode::kUnavailable), HasSubstr("7200 s"));
+}
+
+TEST_F(PullTest, PassingErrorsOfTheListingAreTriedAgain) {
+  int failures = 0;
+  hub_.hook = [&](const HubRequest& request, const HttpResponse&) {
+    if (!request.path.starts_with("/api/") || failures >= 3) return std::optional<HttpResponse>();
+    HttpResponse broken;
+    broken.status = std::array{500, 502, 504}[static_cast<std::size_t>(failures++)];
+    return std::optional(broken);
+  };
+  EXPECT_THAT(pull().files, SizeIs(4));
+  EXPECT_EQ(failures, 3);
+}
+
+TEST_F(PullTest, AGatedDatasetSaysHowToGiveAToken) {
+  hub_.token = kToken;
+  EXPECT_THAT(error_of(ErrorCode::kRefused),
+              AllOf(HasSubstr("gated"), HasSubstr("HF_TOKEN"), HasSubstr("401"), HasSubstr("/datasets/org/name")));
+  settings_.token = "hf_wrong";
+  EXPECT_THAT(error_of(ErrorCode::kRefused), AllOf(HasSubstr("accepted"), Not(HasSubstr("hf_wrong"))));
+  settings_.token = kToken;
+  EXPECT_THAT(pull().files, SizeIs(4));
+}
+
+TEST_F(PullTest, AFileThatIsGatedEndsTheRun) {
+  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
+    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+    HttpResponse gated;
+    gated.status = 403;
+    return std::optional(gated);
+  };
+  settings_.token = kToken;
+  EXPECT_THAT(error_of(ErrorCode::kRefused), AllOf(HasSubstr("403"), HasSubstr("accepted its terms")));
+}
+
+TEST_F(PullTest, WhatIsNotThereIsNamed) {
+  request_.repository.id = "org/other";
+  EXPECT_THAT(error_of(ErrorCode::kNotFound), AllOf(HasSubstr("dataset org/other at 'main'"), HasSubstr("404")));
+  request_.repository = {RepositoryKind::kDataset, "org/name", "v9"};
+  EXPECT_THAT(error_of(ErrorCode::kNotFound), HasSubstr("'v9'"));
+}
+
+TEST_F(PullTest, AFileThatIsGoneFailsAloneAndTheOthersCome) {
+  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
+    if (request.path.find("README.md") == std::string::npos) return std::optional<HttpResponse>();
+    HttpResponse gone;
+    gone.status = 404;
+    return std::optional(gone);
+  };
+  const PullResult result = pull();
+  EXPECT_THAT(result.files, SizeIs(3));
+  ASSERT_THAT(result.failed, SizeIs(1));
+  EXPECT_EQ(result.failed[0].item, "README.md");
+  EXPECT_EQ(result.failed[0].reason, "http_404");
+}
+
+TEST_F(PullTest, OtherBytesThanTheChecksumSaysAreThrownAway) {
+  for (const std::string name : {"data/a.parquet", "README.md"}) {
+    hub_.hook = [](const HubRequest& request, const HttpResponse& normal) {
+      if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+      HttpResponse other = normal;
+      other.body.back() = static_cast<char>(other.body.back() ^ 1);
+      return std::optional(other);
+    };
+    only(name);
+    const PullResult result = pull();
+    ASSERT_THAT(result.failed, SizeIs(1));
+    EXPECT_EQ(result.failed[0].reason, "wrong_checksum");
+    EXPECT_THAT(result.failed[0].detail, HasSubstr(etag(name)));
+    EXPECT_FALSE(std::filesystem::exists(incomplete(name)));
+    EXPECT_FALSE(std::filesystem::exists(root() / "blobs" / etag(name)));
+    EXPECT_FALSE(std::filesystem::exists(snapshot(name)));
+  }
+}
+
+TEST_F(PullTest, AnotherSizeIsRefused) {
+  const auto& content = hub_.files.at("data/a.parquet").content;
+  for (const std::string& body : {content + "x", content.substr(1)}) {
+    for (const bool says_so : {true, false}) {
+      hub_.hook = [&](const HubRequest& request, const HttpResponse& normal) {
+        if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+        HttpResponse other = normal;
+        other.body = body;
+        if (says_so) other.headers = {{"X-Linked-Size", std::to_string(body.size())}};
+        return std::optional(other);
+      };
+      only("data/a.parquet");
+      const PullResult result = pull();
+      ASSERT_THAT(result.failed, SizeIs(1));
+      EXPECT_EQ(result.failed[0].reason, "wrong_size");
+      EXPECT_FALSE(std::filesystem::exists(incomplete("data/a.parquet")));
+    }
+  }
+}
+
+TEST_F(PullTest, ARedirectToAnotherHostGetsNoToken) {
+  HubServer store("org/name");
+  store.files = hub_.files;
+  hub_.content_host = store.endpoint();
+  hub_.token = kToken;
+  settings_.token = kToken;
+  EXPECT_THAT(pull().failed, IsEmpty());
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+  for (const HubRequest& request : hub_.requests()) EXPECT_EQ(request.authorization, fmt::format("Bearer {}", kToken));
+  const auto elsewhere = store.requests();
+  ASSERT_THAT(elsewhere, SizeIs(3));  // an empty file needs no request
+  for (const HubRequest& request : elsewhere) EXPECT_EQ(request.authorization, "");
+}
+
+TEST_F(PullTest, ARangeSurvivesARedirectAndSignaturesAreNotShown) {
+  HubServer store("org/name");
+  store.files = hub_.files;
+  hub_.content_host = store.endpoint();
+  test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content.substr(0, 1000));
+  only("data/a.parquet");
+  pull();
+  ASSERT_THAT(store.requests(), SizeIs(1));
+  EXPECT_EQ(store.requests()[0].range, "bytes=1000-");
+  std::filesystem::remove_all(settings_.cache);
+  store.hook = [](const HubRequest&, const HttpResponse&) {
+    HttpResponse gone;
+    gone.status = 410;
+    return std::optional(gone);
+  };
+  const PullResult result = pull();
+  ASSERT_THAT(result.failed, SizeIs(1));
+  EXPECT_EQ(result.failed[0].reason, "http_410");
+  EXPECT_THAT(result.failed[0].detail, Not(HasSubstr("secret")));
+}
+
+TEST_F(PullTest, RedirectsThatNeverEndAreGivenUp) {
+  hub_.content_host = hub_.endpoint();
+  hub_.hook = [this](const HubRequest& request, const HttpResponse&) {
+    if (!request.path.starts_with("/cdn/")) return std::optional<HttpResponse>();
+    HttpResponse round;
+    round.status = 302;
+    round.headers = {{"Location", hub_.endpoint() + "/cdn/again"}};
+    return std::optional(round);
+  };
+  only("data/a.parquet");
+  const PullResult result = pull();
+  ASSERT_THAT(result.failed, SizeIs(1));
+  EXPECT_EQ(result.failed[0].reason, "redirects");
+}
+
+TEST_F(PullTest, TheListingComesInPages) {
+  hub_.files.clear();
+  for (int i = 0; i < 25; ++i) hub_.files[fmt::format("f{:02}.txt", i)] = {fmt::format("content {}", i), i % 2 == 0};
+  hub_.page_size = 10;
+  const PullResult result = pull();
+  EXPECT_THAT(result.files, SizeIs(25));
+  EXPECT_EQ(load_file(snapshot("f24.txt")), "content 24");
+}
+
+TEST_F(PullTest, AHubWithoutATreeIsReadBySiblings) {
+  hub_.has_tree = false;
+  EXPECT_THAT(pull().files, SizeIs(4));
+  EXPECT_THAT(hub_.file_requests(), SizeIs(3));
+}
+
+TEST_F(PullTest, AHubWithoutSizesIsAskedFileByFile) {
+  hub_.has_tree = false;
+  hub_.blobs_have_sizes = false;
+  HubServer store("org/name");
+  store.files = hub_.files;
+  hub_.content_host = store.endpoint();
+  // The hub redirects what is in LFS only; the rest it answers itself.
+  hub_.hook = [this](const HubRequest& request, const HttpResponse& normal) -> std::optional<HttpResponse> {
+    if (normal.status != 302 || request.path.find("parquet") != std::string::npos) return std::nullopt;
+    HttpResponse direct;
+    const bool readme = request.path.find("README") != std::string::npos;
+    direct.body = readme ? "hello\n" : "";
+    direct.headers = {{"ETag", fmt::format("\"{}\"", etag(readme ? "README.md" : "data/empty"))}};
+    if (request.method == "HEAD") {
+      direct.claimed_length = direct.body.size();
+      direct.body.clear();
+    }
+    return direct;
+  };
+  const PullResult result = pull();
+  EXPECT_THAT(result.files, SizeIs(4));
+  EXPECT_EQ(load_file(snapshot("README.md")), "hello\n");
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+}
+
+TEST_F(PullTest, HostileFileNamesAreRefusedBeforeAnythingIsWritten) {
+  using namespace std::string_literals;
+  for (const std::string& name : {"../../evil"s, "/etc/evil"s, "a/../../../evil"s, "a\0b"s, "a\\..\\evil"s}) {
+    hub_.files[name] = {"x", true};
+    EXPECT_THAT(error_of(ErrorCode::kRefused), HasSubstr("stay inside a folder")) << name;
+    hub_.files.erase(name);
+  }
+  EXPECT_THAT(hub_.file_requests(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(settings_.cache));
+}
+
+TEST_F(PullTest, AnswersThatAreNotTheInterfaceAreNamed) {
+  const auto answer_with = [this](const std::string& part, const std::string& body) {
+    hub_.hook = [part, body](const HubRequest& request, const HttpResponse&) {
+      if (request.path.find(part) == std::string::npos) return std::optional<HttpResponse>();
+      HttpResponse other;
+      other.body = body;
+      return std::optional(other);
+    };
+  };
+  answer_with("/revision/", "<html>");
+  EXPECT_THAT(error_of(ErrorCode::kCorruptData), HasSubstr("JSON"));
+  answer_with("/revision/", R"({"sha": "../../x"})");
+  EXPECT_THAT(error_of(ErrorCode::kCorruptData), HasSubstr("'sha'"));
+  answer_with("/tree/", R"({"not": "a list"})");
+  EXPECT_THAT(error_of(ErrorCode::kCorruptData), HasSubstr("list of files"));
+  answer_with("/tree/", R"([{"type": "file", "path": "a", "size": 1, "oid": "../../../../evil"}])");
+  EXPECT_THAT(error_of(ErrorCode::kCorruptData), HasSubstr("SHA"));
+  answer_with("/tree/", std::string(100000, '['));
+  EXPECT_THAT(error_of(ErrorCode::kCorruptData), HasSubstr("JSON"));
+}
+
+TEST_F(PullTest, OfflineTakesWhatTheCacheHoldsAndConnectsToNothing) {
+  settings_.offline = true;
+  EXPECT_THAT(error_of(ErrorCode::kNotFound), HasSubstr("HF_HUB_OFFLINE"));
+  settings_.offline = false;
+  pull();
+  const std::size_t before = hub_.requests().size();
+  settings_.offline = true;
+  request_.patterns = {"*.parquet"};
+  const PullResult result = pull();
+  EXPECT_EQ(hub_.requests().size(), before);
+  ASSERT_THAT(result.files, SizeIs(2));
+  EXPECT_EQ(result.cached, 2U);
+  EXPECT_EQ(result.commit, hub_.commit);
+  std::filesystem::remove(root() / "blobs" / etag("data/a.parquet"));
+  ASSERT_THAT(pull().failed, SizeIs(1));
+}
+
+TEST_F(PullTest, NoServerIsOneLine) {
+  settings_.endpoint = "http://127.0.0.1:1";
+  settings_.retries = 1;
+  EXPECT_THAT(error_of(ErrorCode::kUnavailable), AllOf(HasSubstr("connect"), HasSubstr("127.0.0.1")));
+}
+
+TEST_F(PullTest, AStopEndsItSoonAndTheNextRunCarriesOn) {
+  hub_.hook = [](const HubRequest& request, const HttpResponse& normal) {
+    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+    HttpResponse slow = normal;
+    slow.piece = 2000;
+    slow.delay_between = milliseconds(20);
+    return std::optional(slow);
+  };
+  only("data/a.parquet");
+  std::stop_source source;
+  RunContext context;
+  context.stop = source.get_token();
+  context.progress = [&](const Progress& progress) {
+    if (progress.done > 0) source.request_stop();
+  };
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THROW(static_cast<void>(hub::pull(settings_, request_, context)), Error);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(2500));
+  const auto held = std::filesystem::file_size(incomplete("data/a.parquet"));
+  EXPECT_GT(held, 0U);
+  hub_.hook = nullptr;
+  EXPECT_EQ(pull().transferred, 300000U - held);
+  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
+}
+
+TEST_F(PullTest, SeveralFilesComeAtOnceAndOneContentComesOnce) {
+  hub_.files.clear();
+  for (int i = 0; i < 8; ++i) hub_.files[fmt::format("f{}", i)] = {noise(2000) + std::to_string(i), true};
+  hub_.files["twin"] = hub_.files["f0"];
+  std::atomic<int> running = 0;
+  std::atomic<int> most = 0;
+  hub_.hook = [&](const HubRequest& request, const HttpResponse&) {
+    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
+    most = std::max<int>(most, ++running);
+    std::this_thread::sleep_for(milliseconds(50));
+    --running;
+    return std::optional<HttpResponse>();
+  };
+  settings_.concurrency = 3;
+  EXPECT_THAT(pull().files, SizeIs(9));
+  EXPECT_EQ(most, 3);
+  EXPECT_THAT(hub_.file_requests(), SizeIs(8));
+  EXPECT_EQ(load_file(snapshot("twin")), load_file(snapshot("f0")));
+}
+
+TEST_F(PullTest, ProgressIsTheBytesThatAreLeft) {
+  test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content.substr(0, 100000));
+  only("data/a.parquet");
+  std::vector<Progress> seen;
+  RunContext context;
+  context.progress = [&](const Progress& progress) { seen.push_back(progress); };
+  static_cast<void>(hub::pull(settings_, request_, context));
+  ASSERT_FALSE(seen.empty());
+  EXPECT_EQ(seen.back().total, 200000U);
+  EXPECT_EQ(seen.back().done, 200000U);
+  EXPECT_EQ(seen.back().note, "1 of 1 files");
+}
+
+TEST_F(PullTest, ModelsHaveNoPrefix) {
+  hub_.hook = [this](const HubRequest& request, const HttpResponse&) -> std::optional<HttpResponse> {
+    HttpResponse answer;
+    if (request.path == "/api/models/org/name/revision/main") {
+      answer.body = fmt::format(R"({{"sha": "{}"}})", hub_.commit);
+    } else if (request.path.starts_with("/api/models/org/name/tree/")) {
+      answer.body =
+          fmt::format(R"([{{"type": "file", "path": "config.json", "size": 6, "oid": "{}"}}])", etag("README.md"));
+    } else if (request.path == fmt::format("/org/name/resolve/{}/config.json", hub_.commit)) {
+      answer.body = "hello\n";
+    } else {
+      return std::nullopt;
+    }
+    return answer;
+  };
+  request_.repository.kind = RepositoryKind::kModel;
+  pull();
+  EXPECT_EQ(load_file(settings_.cache / "models--org--name/snapshots" / hub_.commit / "config.json"), "hello\n");
+}
+
+}  // namespace
+}  // namespace imagerank::hub
