@@ -72,9 +72,9 @@ std::string label_counts() {
 std::string agreement() {
   // What a user said of one unit several times is one judgement: a tie where it contradicts itself evenly.
   return R"(
-    SELECT count(*), sum(n * (n - 1) // 2), sum((a * (a - 1) + t * (t - 1) + b * (b - 1)) // 2),
-           sum((a + b) * (a + b - 1) // 2), sum((a * (a - 1) + b * (b - 1)) // 2),
-           sum((n * n - a * a - t * t - b * b) / (n - 1)), sum(a), sum(t), sum(b)
+    SELECT count(*), sum(n * (n - 1) // 2)::BIGINT, sum((a * (a - 1) + t * (t - 1) + b * (b - 1)) // 2)::BIGINT,
+           sum((a + b) * (a + b - 1) // 2)::BIGINT, sum((a * (a - 1) + b * (b - 1)) // 2)::BIGINT,
+           sum((n * n - a * a - t * t - b * b) / (n - 1)), sum(a)::BIGINT, sum(t)::BIGINT, sum(b)::BIGINT
     FROM (SELECT count(*) AS n, count(*) FILTER (outcome < 0) AS a, count(*) FILTER (outcome = 0) AS t,
                  count(*) FILTER (outcome > 0) AS b
           FROM (SELECT unit, usr, sum(outcome) AS outcome FROM pair WHERE usr IS NOT NULL GROUP BY unit, usr)
@@ -83,7 +83,7 @@ std::string agreement() {
 
 std::string repeats() {
   return R"(
-    SELECT sum(n * (n - 1) // 2), sum((a * (a - 1) + t * (t - 1) + b * (b - 1)) // 2)
+    SELECT sum(n * (n - 1) // 2)::BIGINT, sum((a * (a - 1) + t * (t - 1) + b * (b - 1)) // 2)::BIGINT
     FROM (SELECT count(*) AS n, count(*) FILTER (outcome < 0) AS a, count(*) FILTER (outcome = 0) AS t,
                  count(*) FILTER (outcome > 0) AS b
           FROM pair WHERE usr IS NOT NULL GROUP BY unit, usr HAVING count(*) > 1))";
