@@ -16,17 +16,16 @@
 namespace imagerank::cli {
 namespace {
 
-using Paths = std::vector<std::filesystem::path>;
-
-/// What a format's files are called in the datasets that have it, and what imports them.
-struct Layout {
-  const char* format;
-  std::vector<std::string> patterns;
-};
-
-const std::vector<Layout>& layouts() {
-  static const std::vector<Layout> kLayouts = {{"pickapic-v0", {"*.parquet"}}};
-  return kLayouts;
+/// What the files of a format are called in datasets that have it.
+std::vector<std::string> patterns_of(std::string_view format) {
+  if (format == "hpdv2" || format == "hpdv3") return {"*train.json", "*test.json"};
+  if (format == "imagereward") return {"*test.json"};
+  if (format == "imagerewarddb") return {"*metadata-*.parquet"};
+  if (format == "richhf") return {"*.tfrecord*"};
+  if (format == "urls") return {"*.txt"};
+  if (format == "csv") return {"*.csv"};
+  if (format == "jsonl") return {"*.jsonl", "*.json"};
+  return {"*.parquet"};
 }
 
 /// A dataset whose layout is known. `companion` is a second dataset that the first is of little use without.
@@ -39,17 +38,21 @@ struct KnownDataset {
 constexpr std::array kKnownDatasets = {
     KnownDataset{"yuvalkirstain/PickaPic-rankings", "pickapic-v0", "yuvalkirstain/PickaPic-images"},
     KnownDataset{"yuvalkirstain/PickaPic-images", "pickapic-v0", ""},
+    KnownDataset{"yuvalkirstain/pickapic_v1", "pickapic", ""},
+    KnownDataset{"yuvalkirstain/pickapic_v1_no_images", "pickapic", ""},
+    KnownDataset{"yuvalkirstain/pickapic_v2", "pickapic", ""},
+    KnownDataset{"yuvalkirstain/pickapic_v2_no_images", "pickapic", ""},
+    KnownDataset{"pickapic-anonymous/pickapic_v1", "pickapic", ""},
+    KnownDataset{"liuhuohuo2/pick-a-pic-v2", "pickapic", ""},
+    KnownDataset{"ymhao/HPDv2", "hpdv2", ""},
+    KnownDataset{"MizzenAI/HPDv3", "hpdv3", ""},
+    KnownDataset{"THUDM/ImageRewardDB", "imagerewarddb", ""},
+    KnownDataset{"zai-org/ImageRewardDB", "imagerewarddb", ""},
 };
 
 const KnownDataset* find_known(const std::string& id) {
   const auto* const found = std::ranges::find_if(kKnownDatasets, [&](const auto& known) { return id == known.id; });
   return found == kKnownDatasets.end() ? nullptr : found;
-}
-
-/// The one place where files become a workspace's rows.
-preferences::ImportCounts import_files(const workspace::Workspace& workspace, const std::string& /*format*/,
-                                       const Paths& files, const RunContext& context) {
-  return preferences::import_pickapic_v0(workspace, files, context);
 }
 
 /// One dataset of the run, and what came of it.
@@ -78,18 +81,13 @@ Totals totals_of(const std::vector<Part>& parts) {
   return totals;
 }
 
-const Layout& layout_of(const PullOptions& options) {
-  const KnownDataset* const known = find_known(options.dataset);
-  const std::string format = !options.format.empty() ? options.format : known != nullptr ? known->format : "";
-  std::vector<std::string> names;
-  for (const Layout& layout : layouts()) {
-    if (format == layout.format) return layout;
-    names.emplace_back(layout.format);
-  }
-  if (!format.empty())
-    fail(ErrorCode::kInvalidArgument, "--format: expected {}, found '{}'", fmt::join(names, ", "), format);
+const preferences::Format& format_of(const PullOptions& options) {
+  if (!options.format.empty()) return preferences::format_of(options.format);
+  if (const KnownDataset* const known = find_known(options.dataset)) return preferences::format_of(known->format);
   std::vector<std::string> ids;
   for (const KnownDataset& dataset : kKnownDatasets) ids.emplace_back(dataset.id);
+  std::vector<std::string> names;
+  for (const preferences::Format& format : preferences::formats()) names.emplace_back(format.name);
   fail(ErrorCode::kInvalidArgument,
        "DATASET: the layout of '{}' is not known (known: {}); give --format ({}), or --no-import for the files alone",
        options.dataset, fmt::join(ids, ", "), fmt::join(names, ", "));
@@ -101,11 +99,11 @@ std::vector<Part> plan(const PullOptions& options) {
   parts[0].request.patterns = options.files;
   const KnownDataset* const known = find_known(options.dataset);
   const bool for_import = !options.no_import || known != nullptr || !options.format.empty();
-  if (for_import && options.files.empty()) parts[0].request.patterns = layout_of(options).patterns;
+  if (for_import && options.files.empty()) parts[0].request.patterns = patterns_of(format_of(options).name);
   if (known != nullptr && known->companion[0] != '\0') {
     Part companion;
     companion.request.repository = {hub::RepositoryKind::kDataset, known->companion, "main"};
-    companion.request.patterns = layout_of(options).patterns;
+    companion.request.patterns = patterns_of(format_of(options).name);
     parts.push_back(std::move(companion));
   }
   for (Part& part : parts) {
@@ -191,6 +189,8 @@ void print(std::ostream& out, const PullOptions& options, const std::vector<Part
   out << fmt::format("rankings  {} ({} new), {} ties\n", number(counts->rankings), number(counts->added_rankings),
                      number(counts->ties));
   out << fmt::format("images    {} ({} new)\n", number(counts->images), number(counts->added_images));
+  if (counts->ratings != 0)
+    out << fmt::format("ratings   {} ({} new)\n", number(counts->ratings), number(counts->added_ratings));
   for (const auto& [reason, count] : counts->skipped)
     out << fmt::format("skipped   {} rows: {}\n", number(count), reason);
   out << fmt::format("next      imagerank label --data {}\n", options.data.string());
@@ -214,7 +214,7 @@ int run_pull(const PullOptions& options, hub::HubSettings settings, Terminal& te
   if (imports && options.data.empty())
     fail(ErrorCode::kInvalidArgument,
          "--data: expected a folder, found none (only --no-import and --dry-run need none)");
-  if (!options.no_import) static_cast<void>(layout_of(options));  // before anything is transferred
+  if (!options.no_import) static_cast<void>(format_of(options));  // before anything is transferred
   settings.concurrency = options.concurrency;
   settings.retries = options.retries;
   std::vector<Part> parts = plan(options);
@@ -227,17 +227,22 @@ int run_pull(const PullOptions& options, hub::HubSettings settings, Terminal& te
   preferences::ImportCounts counts;
   const bool whole = totals.failed.empty();
   if (imports && whole) {
-    Paths files;
+    std::vector<std::filesystem::path> files;
     for (const Part& part : parts) {
       for (const hub::PulledFile& file : part.result.files) files.push_back(file.local);
     }
     const auto workspace = workspace::Workspace::create(options.data);
-    counts = import_files(workspace, layout_of(options).format, files, terminal.context());
+    const preferences::ImportOptions settings{"", options.images, {}};
+    counts = preferences::import_files(workspace, format_of(options), files, settings, terminal.context());
+    if (!counts.ignored_columns.empty())
+      terminal.note(fmt::format("columns not kept: {}", fmt::join(counts.ignored_columns, ", ")));
+    for (const std::string& text : counts.notes) terminal.warn(text);
     nlohmann::ordered_json skipped = nlohmann::ordered_json::object();
     for (const auto& [reason, count] : counts.skipped) skipped[reason] = count;
     object["rankings"] = counts.rankings;
     object["images"] = counts.images;
     object["ties"] = counts.ties;
+    object["ratings"] = counts.ratings;
     object["skipped"] = skipped;
   } else {
     object["rankings"] = count_rows(options.data, "rankings");
@@ -260,6 +265,8 @@ std::function<int(Terminal&)> add_pull(CLI::App& command) {
   command.add_option("--data", options->data, "The workspace folder, made if missing");
   command.add_option("--format", options->format, "How to import it, as `import` names formats (default: as known)");
   command.add_option("--files", options->files, "Only files that these patterns name (default: what the format needs)");
+  command.add_option("--images", options->images,
+                     "The folder that image paths in the files start at, such as an unpacked archive's");
   command.add_option("--revision", options->revision, "A branch, a tag or a commit")->capture_default_str();
   command.add_option("--concurrency", options->concurrency, "Files at once")
       ->check(CLI::Range(1, 64))

@@ -19,6 +19,7 @@ struct PullOptions {
   std::filesystem::path data;
   std::string format;              ///< "" : what the dataset is known to have
   std::vector<std::string> files;  ///< patterns; empty: what the format needs
+  std::filesystem::path images;    ///< where paths in the files start; empty: each file's own folder
   std::string revision = "main";
   int concurrency = 4;
   int retries = 5;

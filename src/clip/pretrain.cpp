@@ -47,7 +47,7 @@ Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> 
   auto* out = bytes.data_ptr<std::uint8_t>();
   for (const std::uint32_t row : rows) {
     const auto source = pairs.pixels.subspan(row * row_bytes, row_bytes);
-    out = std::ranges::copy(source, out);
+    out = std::ranges::copy(source, out).out;
   }
   const images::PreprocessOptions preprocessing;
   const auto plane = [](const std::array<float, 3>& values, double scale) {

@@ -168,7 +168,7 @@ void read_table(Incoming& incoming, const std::filesystem::path& file, const Imp
                 const std::string& format) {
   const Columns columns(incoming, file, options);
   const std::string dataset = options.dataset.empty() ? format : options.dataset;
-  const std::string base = sql_literal(image_base(file, options).string() + "/");
+  const std::string base = image_base(file, options);
   const auto missing = [&](std::string_view kind, std::string_view expected) {
     fail(ErrorCode::kCorruptData, "{}: expected a column {}, found {}; --columns {}=NAME says which it is", kind,
          expected, columns.source().column_list(), expected.substr(0, expected.find(' ')));

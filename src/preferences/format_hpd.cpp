@@ -35,7 +35,11 @@ std::vector<std::string> list_of(const json& record, const char* key, bool numbe
   std::vector<std::string> list;
   for (const json& value : *at) {
     if (numbers ? !value.is_number() : !value.is_string()) fail_key(number, key, expected, &value);
-    list.push_back(numbers ? value.dump() : value.get<std::string>());
+    if (numbers) {
+      list.push_back(value.dump());
+    } else {
+      list.push_back(value.get_ref<const std::string&>());
+    }
   }
   return list;
 }
@@ -60,18 +64,15 @@ void append(workspace::Database::Appender& appender, const HpdRow& row) {
 std::vector<std::string> ranks_of_preference(const json& record, std::size_t images, std::int64_t number) {
   const json& preference = record.at("human_preference");
   if (preference.is_number_integer()) {
-    std::vector<std::string> ranks(images, "2");
     const auto best = preference.get<std::int64_t>();
-    if (best >= 0 && static_cast<std::size_t>(best) < images) {
-      ranks[static_cast<std::size_t>(best)] = "1";
-    } else {
-      ranks.clear();  // names an image that is not there
-    }
+    std::vector<std::string> ranks;
+    if (best < 0 || static_cast<std::size_t>(best) >= images) return ranks;  // names an image that is not there
+    for (std::size_t i = 0; i < images; ++i) ranks.emplace_back(1, i == static_cast<std::size_t>(best) ? '1' : '2');
     return ranks;
   }
   std::vector<std::string> ranks;
   for (const std::string& value : list_of(record, "human_preference", true, number))
-    ranks.push_back(value == "1" || value == "1.0" ? "1" : "2");
+    ranks.emplace_back(1, value == "1" || value == "1.0" ? '1' : '2');
   return ranks;
 }
 
@@ -97,7 +98,8 @@ void append_test(workspace::Database::Appender& appender, const json& record, st
   for (const json& annotation : *annotations) {
     if (!annotation.is_object()) fail_key(number, "raw_annotations", "a list of objects", &annotation);
     row.ranks = list_of(annotation, "rank", true, number);
-    row.user = annotation.contains("user_hash") ? text_of(annotation, "user_hash", number) : std::string();
+    row.user.clear();
+    if (annotation.contains("user_hash")) row.user = text_of(annotation, "user_hash", number);
     append(appender, row);
   }
 }
@@ -140,7 +142,7 @@ void read_hpdv2(Incoming& incoming, const std::filesystem::path& file, const Imp
       fmt::format("SELECT {}, '', {} || p, '', prompt, 0, 0, '', '' FROM (SELECT p, min(prompt) AS prompt FROM (SELECT "
                   "unnest(paths) "
                   "AS p, prompt FROM hpd_row) GROUP BY p)",
-                  uid_of_path("p", "hpdv2"), sql_literal(image_base(file, options).string() + "/")));
+                  uid_of_path("p", "hpdv2"), image_base(file, options)));
 }
 
 void read_hpdv3(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options) {
@@ -173,9 +175,9 @@ void read_hpdv3(Incoming& incoming, const std::filesystem::path& file, const Imp
       "SELECT {}, '', {} || p, model, prompt, 0, 0, '', '' FROM (SELECT p, max(model) AS model, min(prompt) AS prompt "
       "FROM (SELECT {} AS p, {} AS model, {} AS prompt FROM {} UNION ALL SELECT {}, {}, {} FROM {}) WHERE p <> '' "
       "GROUP BY p)",
-      uid_of_path("p", "hpdv3"), sql_literal(image_base(file, options).string() + "/"), source.text("path1"),
-      source.text("model1"), source.text("prompt"), source.from(), source.text("path2"), source.text("model2"),
-      source.text("prompt"), source.from()));
+      uid_of_path("p", "hpdv3"), image_base(file, options), source.text("path1"), source.text("model1"),
+      source.text("prompt"), source.from(), source.text("path2"), source.text("model2"), source.text("prompt"),
+      source.from()));
 }
 
 }  // namespace imagerank::preferences

@@ -134,7 +134,7 @@ void read_imagereward(Incoming& incoming, const std::filesystem::path& file, con
   const Source source(incoming, file, kFields);
   source.ignore_others(incoming, {"id", "prompt", "generations", "ranking"});
   read_lists({incoming, source, sql_literal(options.dataset.empty() ? "imagereward" : options.dataset),
-              sql_literal(image_base(file, options).string() + "/"), split_literal(file)},
+              image_base(file, options), split_literal(file)},
              "id", "generations", "ranking");
 }
 
@@ -148,7 +148,7 @@ void read_imagerewarddb(Incoming& incoming, const std::filesystem::path& file, c
   source.ignore_others(incoming, {"image_path", "image", "prompt_id", "prompt", "rank", "overall_rating",
                                   "image_text_alignment_rating", "fidelity_rating", "img_better", "img_worse"});
   const Context context{incoming, source, sql_literal(options.dataset.empty() ? "imagerewarddb" : options.dataset),
-                        sql_literal(image_base(file, options).string() + "/"), split_literal(file)};
+                        image_base(file, options), split_literal(file)};
   if (source.has("img_better") || source.has("img_worse")) return read_pairs(context);
   if (!source.has("image_path") && !source.has("image"))
     fail(ErrorCode::kCorruptData,

@@ -51,7 +51,7 @@ void read_rankings(Incoming& incoming, const Source& source, const std::filesyst
                                     labelled, different));
 }
 
-void read_images(Incoming& incoming, const Source& source, const std::filesystem::path& base) {
+void read_images(Incoming& incoming, const Source& source, const std::string& base) {
   make_embedded_table(incoming);
   std::string sides;
   for (const std::string side : {"0", "1"}) {
@@ -63,11 +63,11 @@ void read_images(Incoming& incoming, const Source& source, const std::filesystem
       write_embedded_images(incoming, source.from(), uid, jpg);
     }
     const std::string path = source.text("image_" + side + "_path");
-    sides += fmt::format("{}SELECT {} AS uid, {} AS url, {} AS path, {} AS model, {} AS prompt FROM {}",
-                         sides.empty() ? "" : " UNION ALL ", uid, source.text("image_" + side + "_url"),
-                         fmt::format("CASE WHEN {0} = '' OR starts_with({0}, '/') THEN {0} ELSE {1} || {0} END", path,
-                                     workspace::sql_literal(base.string() + "/")),
-                         source.text("model_" + side), source.text("caption"), source.from());
+    sides +=
+        fmt::format("{}SELECT {} AS uid, {} AS url, {} AS path, {} AS model, {} AS prompt FROM {}",
+                    sides.empty() ? "" : " UNION ALL ", uid, source.text("image_" + side + "_url"),
+                    fmt::format("CASE WHEN {0} = '' OR starts_with({0}, '/') THEN {0} ELSE {1} || {0} END", path, base),
+                    source.text("model_" + side), source.text("caption"), source.from());
   }
   incoming.add_images(fmt::format(R"(
     SELECT uid, url, coalesce(e.path, i.path), model, prompt, coalesce(width, 0), coalesce(height, 0),

@@ -32,7 +32,8 @@ void read_csv(Incoming& incoming, const std::filesystem::path& file, const Impor
 void read_jsonl(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options);
 void read_parquet(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options);
 
-/// Where relative paths in a file start: options.images or the file's own folder, absolute.
-[[nodiscard]] std::filesystem::path image_base(const std::filesystem::path& file, const ImportOptions& options);
+/// Where relative paths in a file start: options.images or the file's own folder, absolute, as an SQL literal that ends
+/// in '/'.
+[[nodiscard]] std::string image_base(const std::filesystem::path& file, const ImportOptions& options);
 
 }  // namespace imagerank::preferences

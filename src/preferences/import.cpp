@@ -53,8 +53,12 @@ std::vector<std::filesystem::path> expand(workspace::Database& database,
 
 }  // namespace
 
-std::filesystem::path image_base(const std::filesystem::path& file, const ImportOptions& options) {
-  return std::filesystem::absolute(options.images.empty() ? file.parent_path() : options.images).lexically_normal();
+std::string image_base(const std::filesystem::path& file, const ImportOptions& options) {
+  const auto folder = options.images.empty() ? std::filesystem::absolute(file).parent_path()
+                                             : std::filesystem::absolute(options.images);
+  std::string text = folder.lexically_normal().string();
+  if (!text.ends_with('/')) text += '/';
+  return workspace::sql_literal(text);
 }
 
 std::span<const Format> formats() noexcept { return kFormats; }

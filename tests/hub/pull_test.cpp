@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <thread>
 
@@ -40,6 +42,7 @@ std::string noise(std::size_t size) {
 class PullTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    ::setenv("no_proxy", "127.0.0.1", 1);  // the machine may have a proxy
     hub_.files = {{"README.md", {"hello\n", false}},
                   {"data/a.parquet", {noise(300000), true}},
                   {"data/b c.parquet", {noise(1000), true}},
@@ -508,6 +511,16 @@ TEST_F(PullTest, NoServerIsOneLine) {
   settings_.endpoint = "http://127.0.0.1:1";
   settings_.retries = 1;
   EXPECT_THAT(error_of(ErrorCode::kUnavailable), AllOf(HasSubstr("connect"), HasSubstr("127.0.0.1")));
+}
+
+TEST_F(PullTest, TheProxyOfTheEnvironmentIsUsed) {
+  ::setenv("http_proxy", hub_.endpoint().c_str(), 1);
+  settings_.endpoint = "http://hub.example";
+  const PullResult result = pull();
+  ::unsetenv("http_proxy");
+  EXPECT_THAT(result.files, SizeIs(4));
+  ASSERT_THAT(hub_.requests(), SizeIs(5));
+  for (const HubRequest& request : hub_.requests()) EXPECT_EQ(request.host, "hub.example");
 }
 
 TEST_F(PullTest, AStopEndsItSoonAndTheNextRunCarriesOn) {

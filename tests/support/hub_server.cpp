@@ -40,7 +40,11 @@ std::string hub_etag(const HubFile& file) {
 
 HubServer::HubServer(std::string dataset)
     : dataset_(std::move(dataset)), server_([this](const HttpRequest& raw) {
-        const HubRequest request{raw.method, raw.path, raw.header("range"), raw.header("authorization")};
+        HubRequest request{raw.method, raw.path, raw.header("range"), raw.header("authorization"), ""};
+        if (request.path.starts_with("http://")) {  // as a proxy is asked
+          request.host = request.path.substr(7, request.path.find('/', 7) - 7);
+          request.path.erase(0, 7 + request.host.size());
+        }
         {
           const std::lock_guard lock(mutex_);
           requests_.push_back(request);

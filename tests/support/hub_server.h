@@ -18,6 +18,7 @@ struct HubRequest {
   std::string path;           ///< query included
   std::string range;          ///< of the Range header, "" if there was none
   std::string authorization;  ///< of the Authorization header
+  std::string host;           ///< where it was to go, if this server is asked as a proxy
 };
 
 struct HubFile {
@@ -45,6 +46,8 @@ class HubServer {
   std::function<std::optional<HttpResponse>(const HubRequest& request, const HttpResponse& normal)> hook;
 
   [[nodiscard]] std::string endpoint() const { return server_.url(""); }
+  /// The scheme's answer, for a server that stands in for several.
+  [[nodiscard]] HttpResponse respond(const HubRequest& request) const { return answer(request); }
   [[nodiscard]] std::vector<HubRequest> requests();
   /// Those for files: /resolve/ and /cdn/.
   [[nodiscard]] std::vector<HubRequest> file_requests();
