@@ -25,7 +25,8 @@ std::string entries() {
     CREATE TABLE entry AS
     SELECT r, i, prompt, usr, hash(uid) AS image, label, value, ranked, tie, coalesce(s.state, 1) AS state
     FROM (SELECT r, i, prompt, usr, uid, tie, ranked,
-                 CASE WHEN tie THEN 1 WHEN uid = best_image_uid THEN 2 ELSE 0 END AS label,
+                 CASE WHEN uid = best_image_uid THEN 2 WHEN tie AND (NOT ranked OR ranks[i] = list_min(ranks)) THEN 1
+                      ELSE 0 END AS label,
                  CASE WHEN ranked THEN -ranks[i] WHEN uid = best_image_uid THEN 1 ELSE 0 END AS value
           FROM (SELECT row_number() OVER () AS r, hash(prompt) AS prompt,
                        CASE WHEN user_id <> '' THEN hash(user_id) END AS usr, best_image_uid, ranks,

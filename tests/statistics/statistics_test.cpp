@@ -81,6 +81,16 @@ TEST_F(StatisticsTest, RanksGiveEveryPair) {
   EXPECT_EQ(found.with_ranks, 1);
   EXPECT_EQ(found.strict_pairs, 2);
   EXPECT_EQ(found.tied_pairs, 1);
+  EXPECT_EQ(found.labels, (std::array<std::int64_t, 3>{2, 0, 1}));
+}
+
+TEST_F(StatisticsTest, OfTiedRanksTheFirstAreTies) {
+  Ranking row = ranking("1", "p", {"a", "b", "c"}, "");
+  row.ranks = {1, 1, 2};
+  const Statistics found = measure({row});
+  EXPECT_EQ(found.labels, (std::array<std::int64_t, 3>{1, 2, 0}));
+  EXPECT_EQ(found.strict_pairs, 2);
+  EXPECT_EQ(found.tied_pairs, 1);
 }
 
 TEST_F(StatisticsTest, PositionBiasByHand) {
