@@ -232,8 +232,8 @@ int run_pull(const PullOptions& options, hub::HubSettings settings, Terminal& te
       for (const hub::PulledFile& file : part.result.files) files.push_back(file.local);
     }
     const auto workspace = workspace::Workspace::create(options.data);
-    const preferences::ImportOptions settings{"", options.images, {}};
-    counts = preferences::import_files(workspace, format_of(options), files, settings, terminal.context());
+    const preferences::ImportOptions import_options{"", options.images, {}};
+    counts = preferences::import_files(workspace, format_of(options), files, import_options, terminal.context());
     if (!counts.ignored_columns.empty())
       terminal.note(fmt::format("columns not kept: {}", fmt::join(counts.ignored_columns, ", ")));
     for (const std::string& text : counts.notes) terminal.warn(text);

@@ -340,13 +340,13 @@ void Database::Appender::append(std::int32_t value) { state_->check(duckdb_appen
 void Database::Appender::append(std::int64_t value) { state_->check(duckdb_append_int64(state_->appender, value)); }
 void Database::Appender::append(std::span<const std::string> values) {
   std::vector<duckdb_value> items;
-  items.reserve(values.size());
+  items.reserve(values.size() + 1);  // DuckDB takes no null pointer for an empty list
   for (const std::string& value : values) items.push_back(duckdb_create_varchar_length(value.data(), value.size()));
   state_->append_list(DUCKDB_TYPE_VARCHAR, items);
 }
 void Database::Appender::append(std::span<const std::int32_t> values) {
   std::vector<duckdb_value> items;
-  items.reserve(values.size());
+  items.reserve(values.size() + 1);
   for (const std::int32_t value : values) items.push_back(duckdb_create_int32(value));
   state_->append_list(DUCKDB_TYPE_INTEGER, items);
 }
