@@ -20,9 +20,25 @@ constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
 /// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
 constexpr int kRowGroup = 10240;
 
+/// What is wrong with a line of a CSV file stands some lines down, after the line itself.
+std::string csv_detail(std::string_view message) {
+  for (std::size_t at = message.find('\n'); at != std::string_view::npos; at = message.find('\n', at + 1)) {
+    const std::string_view rest = message.substr(at + 1);
+    for (const std::string_view start :
+         {"Expected Number of Columns", "Invalid unicode", "Value with unterminated quote"}) {
+      if (rest.starts_with(start)) return fmt::format(": {}", rest.substr(0, rest.find('\n')));
+    }
+  }
+  return {};
+}
+
 std::string first_line(const char* message) {
   const std::string_view text = message == nullptr ? "unknown error" : message;
-  return std::string(text.substr(0, text.find('\n')));
+  const std::string_view line = text.substr(0, text.find('\n'));
+  if (line.find("CSV Error on Line") != std::string_view::npos) return fmt::format("{}{}", line, csv_detail(text));
+  if (line.find("CSV Parser state machine") != std::string_view::npos)
+    return "expected CSV as in RFC 4180, found line ends of two kinds or a quote inside a plain field";
+  return std::string(line);
 }
 
 [[noreturn]] void fail_query(duckdb_error_type type, const char* message) {
