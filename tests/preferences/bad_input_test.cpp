@@ -91,9 +91,11 @@ TEST_F(BadInputTest, TextThatIsNoUtf8) {
 TEST_F(BadInputTest, CsvThatIsNoTable) {
   const std::string header =
       "ranking_id,created_at,user_id,image_1_uid,image_2_uid,image_3_uid,image_4_uid,best_image_uid,prompt\n";
-  refused(text("short.csv", header + "1,,9,a,b,c,d,b,x\n2,,9,a\n"), {"Line: 3"});
+  refused(text("short.csv", header + "1,,9,a,b,c,d,b,x\n2,,9,a\n"),
+          {"Line: 3", "Expected Number of Columns: 9 Found: 4"});
   refused(text("long.csv", header + "1,,9,a,b,c,d,b,x,y,z\n"), {"Line: 2"});
-  refused(text("open.csv", header + "1,,9,a,b,c,d,b,\"no end\n"), {"Line: 2"});
+  refused(text("open.csv", header + "1,,9,a,b,c,d,b,\"no end\n"), {"Line: 2", "unterminated quote"});
+  refused(text("ends.csv", header + "1,,9,a,b,c,d,b,x\r\n2,,9,a,b,c,d,b,x\n"), {"line ends of two kinds"});
   refused(text("nul.csv", std::string("a\0b,c\n1,2\n", 10)), {"other bytes"});
 }
 
