@@ -127,12 +127,12 @@ struct HttpClient::State {
     return static_cast<int>(code);
   }
 
-  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) noexcept {
+  static std::size_t on_body(char* data, std::size_t /*one*/, std::size_t size, void* user) noexcept {
     auto& state = *static_cast<State*>(user);
     return state.take({data, size}) ? size : size + 1;
   }
 
-  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) noexcept {
+  static std::size_t on_header(char* data, std::size_t /*one*/, std::size_t size, void* user) noexcept {
     auto& state = *static_cast<State*>(user);
     try {
       state.take_header({data, size});
@@ -142,7 +142,8 @@ struct HttpClient::State {
     return size;
   }
 
-  static int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+  static int on_progress(void* user, curl_off_t /*expected*/, curl_off_t /*received*/, curl_off_t /*to_send*/,
+                         curl_off_t /*sent*/) noexcept {
     return static_cast<State*>(user)->stop.stop_requested() ? 1 : 0;
   }
 
@@ -169,7 +170,7 @@ struct HttpClient::State {
     }
   }
 
-  void take_header(std::string_view line) {
+  void take_header(std::string_view line) const {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return;
     std::string name(line.substr(0, colon));

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -144,14 +146,13 @@ class Pull {
     std::uint64_t total = 0;
     for (const RemoteFile& file : missing_) total += file.size - cache_.bytes_held(file);
     check_disk(total);
-    Meter meter(context_, total, missing_.size());
-    meter_ = &meter;
+    meter_ = std::make_unique<Meter>(context_, total, missing_.size());
     std::vector<std::jthread> threads;
     const auto count = std::min<std::size_t>(static_cast<std::size_t>(settings_.concurrency), missing_.size());
     threads.reserve(count);
     for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
     threads.clear();  // joins
-    result_.transferred = meter.transferred();
+    result_.transferred = meter_->transferred();
     context_.check_stop();
     if (trouble_) std::rethrow_exception(trouble_);
   }
@@ -201,7 +202,7 @@ class Pull {
   RetryGate gate_;
   std::vector<RemoteFile> missing_;
   PullResult result_;
-  Meter* meter_ = nullptr;
+  std::unique_ptr<Meter> meter_;
   std::atomic<std::size_t> next_ = 0;
   std::mutex mutex_;
   std::exception_ptr trouble_;

@@ -62,7 +62,7 @@ void RetryGate::back_off(int attempt, const HttpAnswer& answer) {
   Clock::time_point time;
   {
     const std::lock_guard lock(mutex_);
-    const double most = static_cast<double>(max_backoff_ms_);
+    const auto most = static_cast<double>(max_backoff_ms_);
     const double doubled =
         std::min(most, static_cast<double>(backoff_ms_) * static_cast<double>(1ULL << std::clamp(attempt - 1, 0, 30)));
     time = Clock::now() + milliseconds(static_cast<std::int64_t>(doubled * random_.uniform(0.5, 1.0)));

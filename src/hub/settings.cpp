@@ -53,7 +53,7 @@ void check_range(const char* name, std::int64_t value, std::int64_t low, std::in
 }  // namespace
 
 void HubSettings::validate() const {
-  constexpr std::int64_t kHour_ms = 3600000;
+  constexpr std::int64_t kHourMs = 3600000;
   const bool http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
   const bool printable = std::ranges::all_of(endpoint, [](char c) { return c > ' ' && c < '\x7f'; });
   if (!http || !printable || endpoint.find_first_of("?#@") != std::string::npos || endpoint.ends_with("//"))
@@ -64,9 +64,9 @@ void HubSettings::validate() const {
   if (cache.empty()) fail(ErrorCode::kInvalidArgument, "HF_HOME: expected it or HOME to be set, found neither");
   check_range("concurrency", concurrency, 1, 64);
   check_range("retries", retries, 0, 100);
-  check_range("backoff_ms", backoff_ms, 1, kHour_ms);
-  check_range("max_backoff_ms", max_backoff_ms, 1, kHour_ms);
-  check_range("max_retry_after_ms", max_retry_after_ms, 0, 24 * kHour_ms);
+  check_range("backoff_ms", backoff_ms, 1, kHourMs);
+  check_range("max_backoff_ms", max_backoff_ms, 1, kHourMs);
+  check_range("max_retry_after_ms", max_retry_after_ms, 0, 24 * kHourMs);
   check_range("connect_timeout_s", connect_timeout_s, 1, 3600);
   check_range("stall_timeout_s", stall_timeout_s, 1, 3600);
 }
