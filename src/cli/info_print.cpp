@@ -35,7 +35,7 @@ class Lines {
 /// The most frequent, "name 12,345" each, as many as a line holds.
 std::string most_frequent(const std::map<std::string, std::int64_t>& counts, std::string_view empty_name) {
   std::vector<std::pair<std::string, std::int64_t>> sorted(counts.begin(), counts.end());
-  std::ranges::stable_sort(sorted, [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::ranges::sort(sorted, {}, [](const auto& entry) { return std::pair(-entry.second, entry.first); });
   constexpr std::size_t kWidth = 50;
   std::string text;
   for (std::size_t i = 0; i < sorted.size(); ++i) {
