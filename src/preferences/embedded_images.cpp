@@ -1,5 +1,8 @@
 #include "preferences/embedded_images.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -18,6 +21,23 @@ std::filesystem::path safe_path(const std::string& uid, images::ImageFormat form
   } catch (const Error&) {
     return {};
   }
+}
+
+/// What an import that was killed left half-written.
+void remove_leftovers(const std::filesystem::path& images) {
+  std::error_code error;
+  for (const auto& folder : std::filesystem::directory_iterator(images, error)) {
+    if (folder.is_directory(error)) remove_stale_temporaries(folder.path());
+  }
+}
+
+/// All files at once, before the table that says they are there.
+void flush(const std::filesystem::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;  // no image was written
+  const int result = ::syncfs(descriptor);
+  ::close(descriptor);
+  if (result != 0) fail(ErrorCode::kIo, "{}: cannot flush the images", folder.string());
 }
 
 /// DuckDB reads several row groups at once otherwise, and each may be hundreds of megabytes.
@@ -54,6 +74,8 @@ void write_embedded_images(Incoming& incoming, const std::string& rows, const st
   make_embedded_table(incoming);
   workspace::Database& database = incoming.database();
   incoming.workspace().attach_or_empty(database, "images");
+  const std::filesystem::path folder = incoming.workspace().root() / "images";
+  remove_leftovers(folder);
   const OneThread one_thread(database);
   std::unordered_set<std::string> seen;
   std::map<std::string, std::int64_t> skipped;
@@ -87,6 +109,7 @@ void write_embedded_images(Incoming& incoming, const std::string& rows, const st
           if (!seen.contains(chunk.columns[0].text[i])) write(chunk.columns[0].text[i], chunk.columns[1].text[i]);
         }
       });
+  if (!written.empty()) flush(folder);
   for (const auto& [reason, count] : skipped) incoming.skip(reason, count);
   workspace::Database::Appender appender(database, "embedded");
   for (const workspace::Image& image : written) {

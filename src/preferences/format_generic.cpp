@@ -127,7 +127,7 @@ void read_rankings(Incoming& incoming, const Columns& columns, const std::string
            CAST({} AS INTEGER[]) AS ranks, {} AS weight FROM {})",
                   columns.id("ranking_id"), columns.text("split"), columns.text("created_at"), columns.id("user_id"),
                   columns.text("prompt"), values_of(columns), columns.text("best"), ranks,
-                  source.real(columns.name("weight"), "1.0"), source.from());
+                  source.weight(columns.name("weight")), source.from());
   // Rows without ids get one from their content; equal rows are several acts, so they are numbered.
   const std::string id =
       columns.has("ranking_id") ? "id" : "left(content, 20) || '-' || row_number() OVER (PARTITION BY content)";

@@ -37,7 +37,7 @@ std::string from_lines(const std::filesystem::path& file) {
   return fmt::format(R"(
     SELECT trim(split_part(line, chr(9), 1)) AS url, substr(line, strpos(line || chr(9), chr(9)) + 1) AS prompt
     FROM (SELECT trim(replace(line, chr(13), '')) AS line
-          FROM read_csv({}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', columns={{'line': 'VARCHAR'}}))
+          FROM read_csv({}, auto_detect=false, header=false, delim=chr(1), quote='', escape='', strict_mode=false, columns={{'line': 'VARCHAR'}}))
     WHERE line <> '' AND NOT starts_with(line, '#'))",
                      workspace::sql_literal(file.string()));
 }
@@ -48,6 +48,7 @@ bool is_list_of_lines(const std::filesystem::path& file) {
   constexpr int kMaxComments = 1000;
   std::string line;
   for (int i = 0; i < kMaxComments && std::getline(stream, line); ++i) {
+    if (i == 0 && line.starts_with("PAR1")) return false;
     if (i == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     const std::size_t start = line.find_first_not_of(" \t\r");
     if (start == std::string::npos || line[start] == '#') continue;

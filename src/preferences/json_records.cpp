@@ -79,6 +79,7 @@ nlohmann::json parse(std::string_view text, std::int64_t number) {
 std::int64_t for_each_json_record(const std::filesystem::path& path,
                                   const std::function<void(const nlohmann::json& record, std::int64_t number)>& visit) {
   const MappedFile file(path);
+  if (file.bytes().empty()) fail(ErrorCode::kCorruptData, "expected JSON, found an empty file");
   Scanner scanner({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
   const bool is_array = scanner.peek() == '[';
   if (is_array) scanner.advance();

@@ -108,6 +108,7 @@ void Source::check_row_counts(workspace::Database& database) const {
       fmt::format("SELECT sum(n) FROM (SELECT any_value(row_group_num_rows) AS n FROM parquet_metadata({}) GROUP BY "
                   "row_group_id)",
                   file));
+  if (total < 0) fail(ErrorCode::kCorruptData, "a footer of {} rows", total);
   if (total != groups) fail(ErrorCode::kCorruptData, "a footer of {} rows whose row groups hold {}", total, groups);
   // Columns inside lists have more values than rows, and path_in_schema names what they are inside of.
   const std::int64_t differing = database.query_integer(
@@ -277,6 +278,12 @@ std::string Source::truth(std::string_view column, std::string_view missing) con
   if (is_nested(type) || type == "BLOB")
     fail(ErrorCode::kCorruptData, "{}: column '{}': expected true or false, found {}", path_.string(), column, type);
   return fmt::format("TRY_CAST({} AS BOOLEAN)", sql_name(column));
+}
+
+std::string Source::weight(std::string_view column) const {
+  if (!has(column)) return "1.0";
+  return fmt::format("CASE WHEN {} IS NULL THEN 1.0 ELSE coalesce({}, CAST('nan' AS DOUBLE)) END", sql_name(column),
+                     real(column));
 }
 
 std::string Source::integer(std::string_view column) const {

@@ -48,6 +48,8 @@ class Source {
   [[nodiscard]] std::string real_list(std::string_view column) const;
   /// A column as BOOLEAN, `missing` if the file has none.
   [[nodiscard]] std::string truth(std::string_view column, std::string_view missing) const;
+  /// A column as a ranking's weight: 1 where the file says none, NaN (no usable weight) where that is no number.
+  [[nodiscard]] std::string weight(std::string_view column) const;
   /// A column as INTEGER, 0 where it is none.
   [[nodiscard]] std::string integer(std::string_view column) const;
 

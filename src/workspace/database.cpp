@@ -1,8 +1,10 @@
 #include "workspace/database.h"
 
 #include <duckdb.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "core/atomic_file.h"
@@ -18,9 +20,25 @@ constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
 /// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
 constexpr int kRowGroup = 10240;
 
+/// What is wrong with a line of a CSV file stands some lines down, after the line itself.
+std::string csv_detail(std::string_view message) {
+  for (std::size_t at = message.find('\n'); at != std::string_view::npos; at = message.find('\n', at + 1)) {
+    const std::string_view rest = message.substr(at + 1);
+    for (const std::string_view start :
+         {"Expected Number of Columns", "Invalid unicode", "Value with unterminated quote"}) {
+      if (rest.starts_with(start)) return fmt::format(": {}", rest.substr(0, rest.find('\n')));
+    }
+  }
+  return {};
+}
+
 std::string first_line(const char* message) {
   const std::string_view text = message == nullptr ? "unknown error" : message;
-  return std::string(text.substr(0, text.find('\n')));
+  const std::string_view line = text.substr(0, text.find('\n'));
+  if (line.find("CSV Error on Line") != std::string_view::npos) return fmt::format("{}{}", line, csv_detail(text));
+  if (line.find("CSV Parser state machine") != std::string_view::npos)
+    return "expected CSV as in RFC 4180, found line ends of two kinds or a quote inside a plain field";
+  return std::string(line);
 }
 
 [[noreturn]] void fail_query(duckdb_error_type type, const char* message) {
@@ -175,7 +193,14 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   // No network, no extension is ever fetched: what is not built in is an error.
   duckdb_set_config(config, "autoinstall_known_extensions", "false");
   duckdb_set_config(config, "autoload_known_extensions", "false");
-  duckdb_set_config(config, "temp_directory", spill_folder.c_str());
+  if (!spill_folder.empty()) {
+    // Named as AtomicFile names its files, so that what a killed process leaves is found and removed.
+    static std::atomic<int> folders = 0;
+    const std::filesystem::path folder = spill_folder / fmt::format(".spill.tmp-{}-{}", ::getpid(), folders++);
+    duckdb_set_config(config, "temp_directory", folder.c_str());
+  } else {
+    duckdb_set_config(config, "temp_directory", "");
+  }
   duckdb_set_config(config, "memory_limit", fmt::format("{}B", kMaxMemory).c_str());
   // Freed memory is kept for the next statement: giving it back and faulting it in anew costs a fifth of the time.
   duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
@@ -340,13 +365,13 @@ void Database::Appender::append(std::int32_t value) { state_->check(duckdb_appen
 void Database::Appender::append(std::int64_t value) { state_->check(duckdb_append_int64(state_->appender, value)); }
 void Database::Appender::append(std::span<const std::string> values) {
   std::vector<duckdb_value> items;
-  items.reserve(values.size());
+  items.reserve(values.size() + 1);  // DuckDB takes no null pointer for an empty list
   for (const std::string& value : values) items.push_back(duckdb_create_varchar_length(value.data(), value.size()));
   state_->append_list(DUCKDB_TYPE_VARCHAR, items);
 }
 void Database::Appender::append(std::span<const std::int32_t> values) {
   std::vector<duckdb_value> items;
-  items.reserve(values.size());
+  items.reserve(values.size() + 1);
   for (const std::int32_t value : values) items.push_back(duckdb_create_int32(value));
   state_->append_list(DUCKDB_TYPE_INTEGER, items);
 }

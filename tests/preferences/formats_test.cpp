@@ -75,7 +75,7 @@ TEST_F(FormatsTest, PickapicWritesEmbeddedImages) {
       " UNION ALL " + pickapic_row(1, uids("u0", "u2"), "0.5, 0.5", bytes("zero.bin", "bad.bin")) + " UNION ALL " +
       pickapic_row(2, uids("u1", "u3"), "0.0, 1.0", fmt::format("{}, NULL", blob("one.bin"))) + " UNION ALL " +
       pickapic_row(3, uids("u1", "u4"), "0.0, 1.0", fmt::format("{}, NULL", blob("one.bin")), false) + " UNION ALL " +
-      pickapic_row(4, uids("../u", "u4"), "0.0, 1.0", bytes("zero.bin", "one.bin"));
+      pickapic_row(4, uids("../u", "u4"), "0.0, 1.0", fmt::format("{}, NULL", blob("zero.bin")));
   const auto file = write("validation_unique-00000-of-00001.parquet", rows);
   for (int round = 0; round < 2; ++round) {
     const ImportCounts counts = import("pickapic", {file});
@@ -105,6 +105,25 @@ TEST_F(FormatsTest, PickapicWritesEmbeddedImages) {
     EXPECT_EQ(stored[uid].status, "");
     EXPECT_EQ(stored[uid].url, fmt::format("https://x/{}.png", uid));
   }
+}
+
+TEST_F(FormatsTest, ImageFilesOfAnImportThatWasKilledAreMadeAgain) {
+  const std::string png = images::encode_png({1, 1, {1, 2, 3}});
+  test::write_text(folder_ / "a.bin", png);
+  const auto path = workspace_.root() / workspace::Workspace::image_path("a", ".png");
+  // Killed while writing: an older file under its name, half of another, of a process that is gone; no table.
+  std::filesystem::create_directories(path.parent_path());
+  test::write_text(path, "older");
+  const auto half = path.parent_path() / ".b.png.tmp-999999999-1";
+  test::write_text(half, "hal");
+  import("pickapic",
+         {write("w.parquet", fmt::format("SELECT 1 AS ranking_id, 'p' AS caption, 'a' AS image_0_uid, 'b' AS "
+                                         "image_1_uid, 1.0 AS label_0, 0.0 AS label_1, content AS jpg_0, "
+                                         "content AS jpg_1 FROM read_blob('{}')",
+                                         (folder_ / "a.bin").string()))});
+  EXPECT_EQ(load_file(path), png);
+  EXPECT_FALSE(std::filesystem::exists(half));
+  EXPECT_EQ(count("SELECT count(*) FROM images WHERE status = 'ok'"), 2);
 }
 
 TEST_F(FormatsTest, PickapicWithoutImagesThenWith) {

@@ -17,12 +17,15 @@ TEST_F(GenericTest, RankingsWithListsFromEveryContainer) {
       text("r.jsonl",
            "{\"ranking_id\": 7, \"prompt\": \"p\", \"image_uids\": [\"a\", \"b\", \"c\"], \"ranks\": [2, 1, "
            "2.5], \"weight\": 2, \"extra\": {\"x\": [1]}}\n"
-           "{\"ranking_id\": 8, \"prompt\": \"q\", \"image_uids\": [\"a\", \"b\"], \"ranks\": [1, 1]}\n");
+           "{\"ranking_id\": 8, \"prompt\": \"q\", \"image_uids\": [\"a\", \"b\"], \"ranks\": [1, 1]}\n"
+           "{\"ranking_id\": 9, \"prompt\": \"r\", \"image_uids\": [\"a\", \"b\"], \"ranks\": [1, 2], "
+           "\"weight\": \"much\"}\n");
   ImportOptions same;
   same.dataset = "mine";
   const ImportCounts counts = import("jsonl", {jsonl}, same);
   EXPECT_EQ(counts.rankings, 2);
   EXPECT_EQ(counts.ties, 1);
+  EXPECT_EQ(counts.skipped, Skipped({{"bad_weight", 1}}));
   EXPECT_EQ(counts.ignored_columns, std::vector<std::string>({"extra"}));
   const auto rows = rankings_by_prompt();
   EXPECT_EQ(rows.at("p").ranks, std::vector<std::int32_t>({2, 1, 3}));
