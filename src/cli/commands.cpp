@@ -2,8 +2,10 @@
 
 #include <array>
 
+#include "cli/command_export.h"
 #include "cli/command_fetch.h"
 #include "cli/command_import.h"
+#include "cli/command_info.h"
 #include "cli/command_label.h"
 #include "cli/command_perturb.h"
 #include "cli/command_pull.h"
@@ -17,6 +19,7 @@ std::span<const Command> commands() {
       Command{"simulate", "a made-up world: images, noisy annotators, and the truth", add_simulate},
       Command{"import", "public preference data into a workspace", add_import},
       Command{"pull", "a public dataset from a hub, resumed and checked, then imported", add_pull},
+      Command{"info", "what a workspace holds: ties, conflicts, biases, agreement, dead links", add_info},
       Command{"label", "labelled points and pairs from rankings, split, with conflicts and leak counted", add_label},
       Command{"perturb", "wrong prompts for each right one: another prompt, or one thing changed", add_perturb},
       Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
@@ -28,6 +31,7 @@ std::span<const Command> commands() {
       Command{"compare", "several rewards in one table, the best chosen on validation", model_command("compare")},
       Command{"rank", "images for one prompt, best first", model_command("rank")},
       Command{"score", "a table of images and prompts, or vectors, scored", model_command("score")},
+      Command{"export", "tables, pairs, images and vectors as the files that other tools read", add_export},
       Command{"tokenize", "texts as the token ids a text tower takes", model_command("tokenize")},
       Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's",
               model_command("preprocess")},

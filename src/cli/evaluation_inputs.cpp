@@ -64,7 +64,8 @@ std::vector<double> relevance_of(const workspace::Ranking& ranking) {
     const auto worst = *std::ranges::max_element(ranking.ranks);
     for (std::size_t i = 0; i < relevance.size(); ++i) relevance[i] = worst - ranking.ranks[i];
   } else if (ranking.best_image_uid) {
-    for (std::size_t i = 0; i < relevance.size(); ++i) relevance[i] = ranking.image_uids[i] == *ranking.best_image_uid;
+    for (std::size_t i = 0; i < relevance.size(); ++i)
+      relevance[i] = ranking.image_uids[i] == *ranking.best_image_uid ? 1.0 : 0.0;
   }
   return relevance;
 }
@@ -151,16 +152,16 @@ void count_conflicts(const std::vector<workspace::Ranking>& rankings, evaluation
   std::unordered_map<std::string, unsigned> labels;
   for (const auto& ranking : rankings) {
     ++facts.all_rankings;
-    facts.all_ties += !ranking.best_image_uid;
+    if (!ranking.best_image_uid) ++facts.all_ties;
     for (const auto& uid : ranking.image_uids) {
       const unsigned label = !ranking.best_image_uid ? kTied : uid == *ranking.best_image_uid ? kWon : kLost;
       labels[uid + '\n' + ranking.prompt] |= label;
     }
   }
   for (const auto& [key, seen] : labels) {
-    facts.conflicts += (seen & (seen - 1)) != 0;
-    facts.winners += (seen & kWon) != 0;
-    facts.winners_that_lost += (seen & kWon) != 0 && (seen & kLost) != 0;
+    if ((seen & (seen - 1)) != 0) ++facts.conflicts;
+    if ((seen & kWon) != 0) ++facts.winners;
+    if ((seen & kWon) != 0 && (seen & kLost) != 0) ++facts.winners_that_lost;
   }
 }
 

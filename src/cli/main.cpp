@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "cli/commands.h"
 
@@ -22,7 +23,7 @@ static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch
 
 /// A handler, not a blocked mask: libraries start threads before main(), and a signal that such a thread takes would
 /// end the process.
-extern "C" void on_signal(int) {
+extern "C" void on_signal(int /*number*/) {
   if (signals_received.fetch_add(1) > 0) std::_Exit(130);
 }
 
@@ -34,7 +35,7 @@ std::jthread watch_signals(std::stop_source source) {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  return std::jthread([source](const std::stop_token& done) mutable {
+  return std::jthread([source = std::move(source)](const std::stop_token& done) mutable {
     while (!done.stop_requested()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       if (signals_received > 0) source.request_stop();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <ostream>
 
 namespace imagerank::cli {
@@ -12,7 +13,7 @@ namespace {
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string clock_text(double seconds) {
-  const auto whole = static_cast<long>(seconds + 0.5);
+  const auto whole = std::lround(seconds);
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
@@ -61,7 +62,7 @@ RunContext Terminal::context() {
 
 void Terminal::show(const Progress& progress) {
   const std::lock_guard lock(mutex_);
-  constexpr double kInterval_s = 0.1;
+  constexpr double kIntervalSeconds = 0.1;
   const double now = now_s();
   const bool finished = progress.total != 0 && progress.done >= progress.total;
   if (progress.stage != progress_stage_) {
@@ -70,7 +71,7 @@ void Terminal::show(const Progress& progress) {
     progress_started_s_ = now;
     progress_shown_s_ = 0.0;
   }
-  if (now - progress_shown_s_ < kInterval_s && !finished) return;
+  if (now - progress_shown_s_ < kIntervalSeconds && !finished) return;
   progress_shown_s_ = now;
   const double elapsed = std::max(now - progress_started_s_, 1e-9);
   const double rate = static_cast<double>(progress.done) / elapsed;

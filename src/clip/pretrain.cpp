@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <latch>
+#include <numbers>
 #include <numeric>
 #include <sstream>
 #include <thread>
@@ -343,7 +344,7 @@ class Trainer {
     const double done = std::min(progress(), 1.0);
     if (done < options_.warmup) return options_.learning_rate * (done + 1e-3) / options_.warmup;
     return options_.learning_rate * 0.5 *
-           (1.0 + std::cos(3.141592653589793 * (done - options_.warmup) / (1.0 - options_.warmup)));
+           (1.0 + std::cos(std::numbers::pi * (done - options_.warmup) / (1.0 - options_.warmup)));
   }
 
   /// The pairs of this step: whole batches of each epoch's order.
@@ -414,7 +415,7 @@ class Trainer {
                     const std::vector<Tensor>& heads) {
     std::vector<std::int64_t> numbers;
     for (const std::uint32_t row : rows) numbers.push_back(captions_[row]);
-    const Tensor contrast = contrastive_loss(images, texts, heads[0], torch::tensor(numbers, torch::kInt64));
+    Tensor contrast = contrastive_loss(images, texts, heads[0], torch::tensor(numbers, torch::kInt64));
     remember(losses_, contrast.item<double>());
     if (!uses_ngrams()) return contrast;
     const Tensor targets = ngram_targets(rows);
@@ -581,7 +582,7 @@ PretrainResult pretrain(const CaptionedImages& pairs, const PretrainOptions& opt
   mallopt(M_ARENA_MAX, 1);
 #endif
   const SingleThreadedProducts single;
-  at::globalContext().setFlushDenormal(true);
+  at::Context::setFlushDenormal(true);
   try {
     return Trainer(pairs, options, folder, context).run();
   } catch (const c10::Error& error) {

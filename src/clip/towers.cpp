@@ -52,7 +52,7 @@ torch::Tensor causal_mask(std::int64_t length, const torch::Tensor& like) {
 
 TransformerLayerImpl::TransformerLayerImpl(const TowerConfig& config) : config_(config) {
   const std::int64_t w = config.width, m = config.mlp_width;
-  const auto make = [this](const char* name, std::vector<std::int64_t> shape) {
+  const auto make = [this](const char* name, const std::vector<std::int64_t>& shape) {
     return register_parameter(name, torch::empty(shape));
   };
   layer_norm1_weight = make("layer_norm1_weight", {w});
@@ -109,7 +109,7 @@ torch::Tensor TransformerLayerImpl::forward_rows(const torch::Tensor& hidden, co
 
 VisionTowerImpl::VisionTowerImpl(const ModelConfig& config) : config_(config) {
   const std::int64_t w = config.vision.width;
-  const auto make = [this](const char* name, std::vector<std::int64_t> shape) {
+  const auto make = [this](const char* name, const std::vector<std::int64_t>& shape) {
     return register_parameter(name, torch::empty(shape));
   };
   class_embedding = make("class_embedding", {w});
@@ -118,7 +118,7 @@ VisionTowerImpl::VisionTowerImpl(const ModelConfig& config) : config_(config) {
   pre_norm_weight = make("pre_norm_weight", {w});
   pre_norm_bias = make("pre_norm_bias", {w});
   for (std::int64_t i = 0; i < config.vision.layers; ++i) {
-    layers.push_back(register_module("layer" + std::to_string(i), TransformerLayer(config.vision)));
+    layers.emplace_back(register_module("layer" + std::to_string(i), TransformerLayer(config.vision)));
   }
   post_norm_weight = make("post_norm_weight", {w});
   post_norm_bias = make("post_norm_bias", {w});
@@ -147,13 +147,13 @@ torch::Tensor VisionTowerImpl::forward(const torch::Tensor& pixels) {
 
 TextTowerImpl::TextTowerImpl(const ModelConfig& config) : config_(config) {
   const std::int64_t w = config.text.width;
-  const auto make = [this](const char* name, std::vector<std::int64_t> shape) {
+  const auto make = [this](const char* name, const std::vector<std::int64_t>& shape) {
     return register_parameter(name, torch::empty(shape));
   };
   token_embedding = make("token_embedding", {config.vocabulary_size, w});
   position_embedding = make("position_embedding", {config.context_length, w});
   for (std::int64_t i = 0; i < config.text.layers; ++i) {
-    layers.push_back(register_module("layer" + std::to_string(i), TransformerLayer(config.text)));
+    layers.emplace_back(register_module("layer" + std::to_string(i), TransformerLayer(config.text)));
   }
   final_norm_weight = make("final_norm_weight", {w});
   final_norm_bias = make("final_norm_bias", {w});

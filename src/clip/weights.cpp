@@ -201,7 +201,7 @@ void copy_weights(ClipModel& model, const std::vector<Source>& sources) {
   const torch::NoGradGuard no_grad;
   auto parameters = model->named_parameters();
   for (const Source& source : sources) {
-    torch::Tensor parameter = parameters[source.entry->parameter];
+    const torch::Tensor& parameter = parameters[source.entry->parameter];
     const std::int64_t rows =
         parameter.dim() == 0 ? 1 : parameter.size(0) / static_cast<std::int64_t>(source.parts.size());
     for (std::size_t i = 0; i < source.parts.size(); ++i) {

@@ -129,6 +129,7 @@ void Incoming::keep_best_images() {
 
 void Incoming::merge_rankings() {
   if (!workspace_.has_table("rankings")) {
+    changed_ = true;
     database_.execute("CREATE VIEW all_rankings AS SELECT * FROM unique_ranking");
     counts_.rankings = database_.query_integer("SELECT count(*) FROM all_rankings");
     counts_.added_rankings = counts_.rankings;
@@ -171,6 +172,9 @@ void Incoming::merge_images() {
     FROM bare_image)");
   counts_.images = database_.query_integer("SELECT count(*) FROM all_images");
   counts_.added_images = counts_.images - database_.query_integer("SELECT count(*) FROM images");
+  changed_ =
+      changed_ || counts_.added_rankings != 0 || counts_.added_images != 0 || !workspace_.has_table("images") ||
+      database_.query_integer("SELECT count(*) FROM (SELECT * FROM known_images EXCEPT SELECT * FROM images)") != 0;
 }
 
 bool Incoming::merge_ratings() {
@@ -197,6 +201,8 @@ bool Incoming::merge_ratings() {
                        AND (r.prompt = u.prompt OR u.prompt = '')))");
   counts_.ratings = database_.query_integer("SELECT count(*) FROM all_ratings");
   counts_.added_ratings = counts_.ratings - database_.query_integer("SELECT count(*) FROM ratings");
+  changed_ = changed_ || database_.query_integer(
+                             "SELECT count(*) FROM (SELECT * FROM all_ratings EXCEPT SELECT * FROM ratings)") != 0;
   return true;
 }
 
@@ -209,6 +215,10 @@ ImportCounts Incoming::finish() {
   const bool has_ratings = merge_ratings();
   context_.check_stop();
 
+  if (!changed_) return counts_;  // nothing new: the files stay as they are, to the byte
+
+  // The tables have keys, not an order; keeping one would double the time of a large import.
+  database_.execute("SET preserve_insertion_order = false");
   std::optional<AtomicFile> ratings;
   if (has_ratings) {
     ratings.emplace(workspace_.table_path("ratings"));

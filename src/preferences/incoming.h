@@ -70,6 +70,7 @@ class Incoming {
   const RunContext& context_;
   workspace::Database database_;
   ImportCounts counts_;
+  bool changed_ = false;  ///< whether the workspace's tables would be others than they are
 };
 
 }  // namespace imagerank::preferences

@@ -89,7 +89,7 @@ class CnnHead final : public BaseHead {
         bias1_(add("conv1.bias", {32}, 1.0 / 3.0, source)),
         weight2_(add("conv2.weight", {5, 32, 3, 3}, kBound2, source)),
         bias2_(add("conv2.bias", {5}, kBound2, source)),
-        hidden_(add_linear("hidden", 5 * 16 * (padded_ / 64), shape.hidden, source)),
+        hidden_(add_linear("hidden", std::int64_t{5} * 16 * (padded_ / 64), shape.hidden, source)),
         output_(add_linear("output", shape.hidden, shape.outputs, source)) {}
   at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
     at::Tensor plane = at::constant_pad_nd(input, {0, padded_ - input.size(1)}).view({-1, 1, 32, padded_ / 32});

@@ -29,7 +29,7 @@ double softplus(double value) { return std::max(value, 0.0) + std::log1p(std::ex
 
 /// The loss's value for one labelled row, in double. @param outputs  of the row.
 double row_loss(Loss loss, std::span<const float> outputs, std::int32_t label) {
-  if (loss == Loss::kMse) return (outputs[0] - label) * (outputs[0] - label);
+  if (loss == Loss::kMse) return (outputs[0] - static_cast<float>(label)) * (outputs[0] - static_cast<float>(label));
   if (loss == Loss::kBce) return softplus(outputs[0]) - label * static_cast<double>(outputs[0]);
   const double largest = *std::ranges::max_element(outputs);
   double sum = 0.0;

@@ -1,8 +1,10 @@
 #include "workspace/database.h"
 
 #include <duckdb.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "core/atomic_file.h"
@@ -191,7 +193,14 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   // No network, no extension is ever fetched: what is not built in is an error.
   duckdb_set_config(config, "autoinstall_known_extensions", "false");
   duckdb_set_config(config, "autoload_known_extensions", "false");
-  duckdb_set_config(config, "temp_directory", spill_folder.c_str());
+  if (!spill_folder.empty()) {
+    // Named as AtomicFile names its files, so that what a killed process leaves is found and removed.
+    static std::atomic<int> folders = 0;
+    const std::filesystem::path folder = spill_folder / fmt::format(".spill.tmp-{}-{}", ::getpid(), folders++);
+    duckdb_set_config(config, "temp_directory", folder.c_str());
+  } else {
+    duckdb_set_config(config, "temp_directory", "");
+  }
   duckdb_set_config(config, "memory_limit", fmt::format("{}B", kMaxMemory).c_str());
   // Freed memory is kept for the next statement: giving it back and faulting it in anew costs a fifth of the time.
   duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());

@@ -282,8 +282,8 @@ TEST(Killed, TrainCarriesOnToTheSameReward) {
 class FullDisk : public ::testing::Test {
  protected:
   /// `prepare` fills the folder; `more` bytes are left when the command runs.
-  void try_on_full_disk(const std::function<void(const Path&)>& prepare,
-                        const std::function<Arguments(const Path&)>& command, std::uint64_t more = 0) {
+  static void try_on_full_disk(const std::function<void(const Path&)>& prepare,
+                               const std::function<Arguments(const Path&)>& command, std::uint64_t more = 0) {
     test::SmallDisk disk(std::uint64_t{256} << 20);
     if (!disk.reason().empty()) GTEST_SKIP() << disk.reason();
     const Path data = disk.path() / "w";

@@ -143,7 +143,7 @@ TEST_F(Embed, ABrokenImageIsARowOfNan) {
   EXPECT_TRUE(is_finite_row(values, 0, 48));
   EXPECT_TRUE(is_nan_row(values, 1, 48));
   EXPECT_TRUE(is_nan_row(values, 2, 48));
-  for (std::size_t i = 0; i < 48; ++i) EXPECT_NEAR(values[i], values[3 * 48 + i], 1e-4);
+  for (std::size_t i = 0; i < 48; ++i) EXPECT_NEAR(values[i], values[std::size_t{3} * 48 + i], 1e-4);
 
   std::filesystem::remove(given.out);
   given.strict = true;
@@ -161,7 +161,7 @@ TEST_F(Embed, TextsAndNormalize) {
   given.texts = scratch_ / "texts.txt";
   EXPECT_EQ(embed(given).json["rows"], 4);
   const std::vector<float> plain = output().to_float();
-  EXPECT_TRUE(std::equal(plain.begin(), plain.begin() + 48, plain.begin() + 3 * 48));
+  EXPECT_TRUE(std::equal(plain.begin(), plain.begin() + 48, plain.begin() + std::ptrdiff_t{3} * 48));
   EXPECT_TRUE(is_finite_row(plain, 1, 48)) << "an empty prompt is a prompt";
   given.normalize = true;
   given.allow_untrained = true;

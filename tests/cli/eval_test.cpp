@@ -144,7 +144,7 @@ TEST(Eval, SaysWhatIsMissing) {
   train(world, "here", "mse");
   std::ostringstream out;
   Terminal terminal(out, out, {});
-  const auto message = [&](EvalOptions options) -> std::string {
+  const auto message = [&](const EvalOptions& options) -> std::string {
     try {
       run_eval(options, terminal);
     } catch (const Error& error) {

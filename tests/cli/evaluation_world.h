@@ -75,11 +75,11 @@ struct EvaluationWorld {
   }
 
   /// Files for some images; the others are in the table, but were never fetched.
-  void add_image(std::vector<workspace::Image>& rows, const std::string& uid, bool with_file) {
+  void add_image(std::vector<workspace::Image>& rows, const std::string& uid, bool with_file) const {
     workspace::Image row;
     row.image_uid = uid;
     if (with_file) {
-      images::Image picture{300, 200, std::vector<std::uint8_t>(300 * 200 * 3, 90)};
+      images::Image picture{300, 200, std::vector<std::uint8_t>(std::size_t{300} * 200 * 3, 90)};
       row.path = workspace::Workspace::image_path(uid, ".png").string();
       row.status = "ok";
       std::filesystem::create_directories((folder.path() / row.path).parent_path());

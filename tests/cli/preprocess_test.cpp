@@ -41,7 +41,7 @@ class PreprocessCommand : public testing::Test {
     return code;
   }
   /// Row `index` of the file written, [3, 8, 8].
-  std::vector<float> row(std::size_t index) {
+  [[nodiscard]] std::vector<float> row(std::size_t index) const {
     const std::vector<float> all = NpyFile(options_.out).to_float();
     return {all.begin() + static_cast<std::ptrdiff_t>(index * 192),
             all.begin() + static_cast<std::ptrdiff_t>((index + 1) * 192)};

@@ -27,7 +27,7 @@ class PretrainCommand : public ::testing::Test {
     const auto workspace = workspace::Workspace::create(data_.path());
     const std::vector<std::string> names = {"red", "green", "blue", "grey"};
     for (int i = 0; i < 24; ++i) {
-      images::Image picture{20, 16, std::vector<std::uint8_t>(20 * 16 * 3, 40)};
+      images::Image picture{20, 16, std::vector<std::uint8_t>(std::size_t{20} * 16 * 3, 40)};
       for (std::size_t k = 0; k < picture.pixels.size(); ++k) {
         if (static_cast<int>(k % 3) == i % 4) picture.pixels[k] = static_cast<std::uint8_t>(180 + i);
       }

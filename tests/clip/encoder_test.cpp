@@ -48,8 +48,10 @@ class EncoderOfRandomWeights : public ::testing::Test {
   }
   static std::vector<float> pixels(std::size_t count) {
     std::vector<float> values(count * 3 * 64 * 64);
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = std::sin(static_cast<float>(i) * 0.37F) + static_cast<float>(i / 12288) * 0.2F;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::size_t image = i / 12288;
+      values[i] = std::sin(static_cast<float>(i) * 0.37F) + static_cast<float>(image) * 0.2F;
+    }
     return values;
   }
 

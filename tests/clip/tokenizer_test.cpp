@@ -127,9 +127,9 @@ TEST(Tokenizer, ThreadsGetTheSameIds) {
   const Ids expected = tokenizer.tokenize(text);
   std::vector<std::jthread> pool;
   std::vector<int> wrong(8, 0);
-  for (std::size_t i = 0; i < wrong.size(); ++i) {
-    pool.emplace_back([&, i] {
-      for (int k = 0; k < 200; ++k) wrong[i] += tokenizer.tokenize(text) == expected ? 0 : 1;
+  for (int& errors : wrong) {
+    pool.emplace_back([&] {
+      for (int k = 0; k < 200; ++k) errors += tokenizer.tokenize(text) == expected ? 0 : 1;
     });
   }
   pool.clear();

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <numbers>
 
 #include "clip/weights.h"
 #include "core/npy.h"
@@ -73,7 +74,7 @@ torch::Tensor plain_linear(const torch::Tensor& row, const torch::Tensor& weight
 
 double plain_activation(double x, Activation activation) {
   if (activation == Activation::kQuickGelu) return x / (1.0 + std::exp(-1.702 * x));
-  return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+  return 0.5 * x * (1.0 + std::erf(x / std::numbers::sqrt2));
 }
 
 torch::Tensor plain_layer(const torch::Tensor& x, TransformerLayer& layer, const TowerConfig& config, bool causal) {
@@ -183,13 +184,13 @@ TEST_P(Towers, EveryWeightHasItsFiniteDifferenceGradient) {
     ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
     const torch::NoGradGuard no_grad;
     const torch::Tensor direction = parameter.value().grad().clone();
-    const double slope = direction.pow(2).sum().item<double>();
+    const auto slope = direction.pow(2).sum().item<double>();
     if (slope < 1e-12) continue;  // the key's bias cancels in the softmax
     const double step = 1e-3 / std::sqrt(slope);
     parameter.value().add_(direction, step);
-    const double up = loss().item<double>();
+    const auto up = loss().item<double>();
     parameter.value().add_(direction, -2.0 * step);
-    const double down = loss().item<double>();
+    const auto down = loss().item<double>();
     parameter.value().add_(direction, step);
     EXPECT_NEAR((up - down) / (2.0 * step) / slope, 1.0, 0.02) << parameter.key();
   }

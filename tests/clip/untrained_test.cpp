@@ -22,7 +22,7 @@ TEST(Untrained, OneStrongDirectionIsEnough) {
   ClipModel model = load_clip_model(folder);
   const torch::NoGradGuard guard;
   torch::Tensor& weight = model->vision->layers[1]->fc1_weight;
-  const double size = weight.std().item<double>();
+  const auto size = weight.std().item<double>();
   weight.add_(0.3 * size);  // a rank-one part
   EXPECT_FALSE(weights_look_random(model));
 }

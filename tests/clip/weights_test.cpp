@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 
@@ -43,10 +44,8 @@ ClipModel random_model() {
 bool equal_weights(const ClipModel& a, const ClipModel& b) {
   const auto left = a->named_parameters(), right = b->named_parameters();
   if (left.size() != right.size()) return false;
-  for (const auto& parameter : left) {
-    if (!parameter.value().equal(right[parameter.key()])) return false;
-  }
-  return true;
+  return std::ranges::all_of(left,
+                             [&](const auto& parameter) { return parameter.value().equal(right[parameter.key()]); });
 }
 
 Tensors read_all(const std::filesystem::path& path) {

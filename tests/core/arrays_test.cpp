@@ -112,7 +112,7 @@ TEST(Safetensors, RoundTripIsByteStable) {
 
 TEST(Safetensors, RejectsLyingAndTruncatedFiles) {
   const test::TemporaryFolder folder;
-  const auto code_with = [&](std::string header, std::size_t data_bytes, std::uint64_t extra = 0) {
+  const auto code_with = [&](const std::string& header, std::size_t data_bytes, std::uint64_t extra = 0) {
     const std::uint64_t size = header.size() + extra;
     std::string bytes(sizeof(size), '\0');
     std::memcpy(bytes.data(), &size, sizeof(size));
@@ -159,7 +159,7 @@ TEST(Random, IsTheSameEverywhereAndFair) {
     sum += value;
     squares += value * value;
   }
-  for (const int count : counts) EXPECT_NEAR(count, kDraws / 6, 400);
+  for (const int count : counts) EXPECT_NEAR(count, kDraws / 6.0, 400);
   EXPECT_NEAR(sum / kDraws, 0.0, 0.02);
   EXPECT_NEAR(squares / kDraws, 1.0, 0.03);
 }

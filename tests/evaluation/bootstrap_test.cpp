@@ -88,8 +88,8 @@ TEST(Bootstrap, IntervalCoversTheTruthUnderClustering) {
           0.6, [&](std::size_t draw) { return std::optional<double>(sums[2 * draw] / sums[2 * draw + 1]); });
       return *estimate.low <= 0.6 && 0.6 <= *estimate.high;
     };
-    covered += holds(rows);
-    covered_by_rows += holds(single);
+    covered += holds(rows) ? 1 : 0;
+    covered_by_rows += holds(single) ? 1 : 0;
   }
   EXPECT_GE(covered, 186) << "of 200: at least 93 %";
   EXPECT_LT(covered_by_rows, covered) << "the test would not notice a bootstrap by row";

@@ -180,7 +180,7 @@ ComparisonReport comparison() {
   auto second = first;
   second.reward.name = "small";
   second.reward.used = 300;
-  second.warnings.push_back("one class predicted: always 0");
+  second.warnings.emplace_back("one class predicted: always 0");
   report.entries.push_back({first, {0.55, 0.5, 0.6}, {-0.01, -0.05, 0.03}});
   report.entries.push_back({second, {0.58, 0.5, 0.65}, {}});
   report.chosen = choose_on_validation(report.entries);

@@ -142,7 +142,7 @@ TEST(Decode, FlippedBytesNeverCrash) {
         EXPECT_EQ(image.pixels.size(),
                   static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3);
         ++decoded;
-      } catch (const Error&) {  // either is fine
+      } catch (const Error&) {  // NOLINT(bugprone-empty-catch): either is fine
       }
     }
   }

@@ -131,7 +131,7 @@ TEST(FetchSchedule, KeepsTheTwoLimits) {
 TEST(FetchSchedule, HostsTakeTurns) {
   FakeFetcher fetcher([](const std::string&, int) { return answer(200, small_png()); });
   std::vector<std::string> urls = many("big", 50);
-  urls.push_back("http://small/1");
+  urls.emplace_back("http://small/1");
   FetchOptions options;
   options.concurrency = 2;
   fetch(urls, options, fetcher);

@@ -90,7 +90,8 @@ TEST(Preprocess, TheLongSideIsTruncated) {
   const Image resized = resize_bicubic(image, 224, 669);
   const std::vector<float> tensor = preprocess(image, plain(224, 224));
   for (std::size_t x = 0; x < 224; ++x) {
-    EXPECT_EQ(std::lround(tensor[x] * 255.0F), resized.pixels[(222 * 224 + x) * 3]);  // round(445 / 2) = 222 rows down
+    EXPECT_EQ(std::lround(tensor[x] * 255.0F),
+              resized.pixels[(std::size_t{222} * 224 + x) * 3]);  // round(445 / 2) = 222 rows down
   }
 }
 

@@ -54,8 +54,8 @@ TEST(Resize, AFlatImageStaysFlatAndOvershootIsClipped) {
   Image edge{4, 1, {}};
   for (const int level : {0, 0, 255, 255}) edge.pixels.insert(edge.pixels.end(), 3, static_cast<std::uint8_t>(level));
   const Image wide = resize_bicubic(edge, 16, 1);
-  EXPECT_EQ(wide.pixels[5 * 3], 0);     // below black without clipping
-  EXPECT_EQ(wide.pixels[10 * 3], 255);  // above white
+  EXPECT_EQ(wide.pixels[15], 0);    // pixel 5, below black without clipping
+  EXPECT_EQ(wide.pixels[30], 255);  // pixel 10, above white
 }
 
 TEST(Resize, AWindowIsACutOfTheWhole) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <numbers>
 #include <set>
 
 #include "core/fail.h"
@@ -68,7 +69,7 @@ TEST(Losses, BradleyTerryByHandWithTiesAndWeights) {
   const at::Tensor p = tensor({1, 0.5, 0.25}, {3});
   const at::Tensor weights = tensor({1, 1, 2}, {3});
   const double expected =
-      (std::log(4.0 / 3.0) + std::log(2.0) + 2.0 * (0.25 * std::log(4.0 / 3.0) + 0.75 * std::log(4.0))) / 4.0;
+      (std::log(4.0 / 3.0) + std::numbers::ln2 + 2.0 * (0.25 * std::log(4.0 / 3.0) + 0.75 * std::log(4.0))) / 4.0;
   EXPECT_NEAR(bradley_terry(a, b, p, weights).item<double>(), expected, 1e-12);
   EXPECT_LT(gradient_error([&](const at::Tensor& x) { return bradley_terry(x, b, p, weights); }, a), 1e-8);
   EXPECT_LT(gradient_error([&](const at::Tensor& x) { return bradley_terry(a, x, p, weights); }, b), 1e-8);
@@ -87,7 +88,7 @@ TEST(Losses, ATieIsCheapestAtEqualUtilities) {
 class EveryHead : public testing::TestWithParam<std::string> {
  protected:
   static constexpr std::int64_t kDim = 20;  // 2 * dim is no multiple of 64: the CNN has to pad
-  [[nodiscard]] std::unique_ptr<Head> make(std::int64_t outputs, std::uint64_t seed = 7) const {
+  [[nodiscard]] static std::unique_ptr<Head> make(std::int64_t outputs, std::uint64_t seed = 7) {
     return make_head({.head = GetParam(), .dim = kDim, .outputs = outputs, .hidden = 16, .rank = 4},
                      random_parameters(seed));
   }

@@ -25,7 +25,8 @@ TEST(AdamW, AgreesWithTheFormulaInDoubleOverSteps) {
   constexpr std::size_t kCount = 37;  // no multiple of any vector width
   std::vector<float> parameter(kCount);
   std::vector<double> exact(kCount);
-  for (std::size_t i = 0; i < kCount; ++i) exact[i] = parameter[i] = static_cast<float>(std::sin(1.0 + i));
+  for (std::size_t i = 0; i < kCount; ++i)
+    exact[i] = parameter[i] = static_cast<float>(std::sin(1.0 + static_cast<double>(i)));
   std::vector<float> first(kCount, 0.0F);
   std::vector<float> second(kCount, 0.0F);
   std::vector<double> m(kCount, 0.0);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstring>
 
 #include "core/atomic_file.h"
@@ -56,7 +57,7 @@ TEST_P(TrainedReward, ARowScoresTheSameBitsAloneAndInAnyBatch) {
   for (std::size_t i = 0; i < kCount; ++i) {
     const Scores alone =
         reward.score(std::span(images).subspan(i * kDim, kDim), std::span(texts).subspan(i * kDim, kDim), 1);
-    EXPECT_EQ(std::memcmp(&alone.score[0], &whole.score[i], sizeof(float)), 0)
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(alone.score[0]), std::bit_cast<std::uint32_t>(whole.score[i]))
         << "row " << i << ": " << alone.score[0] << " and " << whole.score[i];
   }
   for (const std::size_t size : {3U, 63U, 65U}) {

@@ -153,7 +153,7 @@ TEST(Degrade, BlurKeepsAFlatPictureAndTheMean) {
 }
 
 TEST(Degrade, BlurSpreadsAPointEvenlyAndEdgesRepeat) {
-  images::Image point{31, 31, std::vector<std::uint8_t>(31 * 31 * 3, 0)};
+  images::Image point{31, 31, std::vector<std::uint8_t>(std::size_t{31} * 31 * 3, 0)};
   const auto at = [&](std::size_t x, std::size_t y) -> std::uint8_t& { return point.pixels[(y * 31 + x) * 3 + 1]; };
   for (std::size_t y = 0; y < 31; ++y) at(0, y) = 255;  // a green line along the left edge
   Random random(5);

@@ -175,10 +175,10 @@ TEST(StoreCaptionSet, OnlyImagesWithTheirCaptions) {
   ASSERT_EQ(images.size(), 60U);
   std::set<std::string> captions;
   int clean = 0;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    EXPECT_TRUE(has_held_out(pictures[i].scene));
-    captions.insert(pictures[i].prompt);
-    clean += pictures[i].quality.is_clean() ? 1 : 0;
+  for (const auto& picture : pictures) {
+    EXPECT_TRUE(has_held_out(picture.scene));
+    captions.insert(picture.prompt);
+    clean += picture.quality.is_clean() ? 1 : 0;
   }
   for (const workspace::Image& image : images) EXPECT_TRUE(captions.contains(image.prompt));
   EXPECT_GT(captions.size(), 57U);

@@ -30,7 +30,7 @@ std::filesystem::path source_file(const std::string& name) {
 std::filesystem::path find_shared_data(const std::string& name) {
   const char* const configured = std::getenv("IMAGERANK_TEST_DATA");
   const std::filesystem::path root = configured != nullptr ? configured : source_file("../shared");
-  const std::filesystem::path path = root / name;
+  std::filesystem::path path = root / name;
   if (std::filesystem::exists(path)) return path;
   const char* const required = std::getenv("IMAGERANK_REQUIRE_TEST_DATA");
   if (required != nullptr && std::string(required) == "1") {

@@ -34,4 +34,4 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 /// Binds `variable` to the path of a shared data file, or skips the test, saying which file is missing.
 #define IMAGERANK_SHARED_DATA(variable, name)                                       \
   const std::filesystem::path variable = ::imagerank::test::find_shared_data(name); \
-  if (variable.empty()) GTEST_SKIP() << "needs " << (name) << " in IMAGERANK_TEST_DATA"
+  if ((variable).empty()) GTEST_SKIP() << "needs " << (name) << " in IMAGERANK_TEST_DATA"

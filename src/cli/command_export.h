@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "cli/terminal.h"
+
+namespace CLI {
+class App;
+}
+
+namespace imagerank::cli {
+
+struct ExportOptions {
+  std::filesystem::path data;
+  std::string to;
+  std::filesystem::path out;
+  std::string table;  ///< "": pairs for dpo, otherwise points
+  std::string split;
+  std::string encoder;
+  std::string reward;
+  std::int64_t shard_size = 10000;
+  bool allow_missing = false;
+  bool overwrite = false;
+};
+
+/// Returns the exit code; never exits. @throws Error.
+int run_export(const ExportOptions& options, Terminal& terminal);
+/// Declares the options on `command`; what it returns runs it.
+std::function<int(Terminal&)> add_export(CLI::App& command);
+
+}  // namespace imagerank::cli

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/progress.h"
+#include "exports/export.h"
+#include "workspace/workspace.h"
+
+namespace imagerank::exports {
+
+/// A database with one table of the workspace as view `source`, filtered by split, and a folder to spill to.
+class Rows {
+ public:
+  /// @throws Error kNotFound, kInvalidArgument (unknown table, a split of a table without splits), kCorruptData.
+  Rows(const workspace::Workspace& workspace, const ExportSettings& settings, const RunContext& context);
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows();
+
+  [[nodiscard]] workspace::Database& database() noexcept { return *database_; }
+  /// Makes table `present` (image_uid, path, url VARCHAR; width, height INTEGER) of the images of the workspace: path
+  /// is absolute, NULL where there is no such file.
+  void find_images();
+
+ private:
+  const workspace::Workspace& workspace_;
+  const RunContext& context_;
+  std::filesystem::path spill_;
+  std::unique_ptr<workspace::Database> database_;
+};
+
+/// Fails with kNotFound if there is nothing to write. @param counts  says why in `skipped`.
+void require_rows(const ExportCounts& counts, const ExportSettings& settings);
+
+/// A folder that appears under its final name whole or not at all: filled beside it as ".<name>.tmp-<pid>-<n>" and
+/// renamed by commit(). Without commit() the destructor removes it.
+class AtomicFolder {
+ public:
+  /// @throws Error kInvalidArgument if the folder is there, not empty, and not to be overwritten; kIo.
+  AtomicFolder(std::filesystem::path final_path, bool overwrite);
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+  ~AtomicFolder();
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return temporary_; }
+  void commit();
+
+ private:
+  std::filesystem::path final_;
+  std::filesystem::path temporary_;
+  bool committed_ = false;
+};
+
+}  // namespace imagerank::exports
