@@ -74,6 +74,8 @@ int run_export(const ExportOptions& options, Terminal& terminal) {
   settings.overwrite = options.overwrite;
   settings.shard_size = options.shard_size;
   const auto workspace = workspace::Workspace::open(options.data);
+  remove_stale_temporaries(options.out.has_parent_path() ? options.out.parent_path()
+                                                         : ".");  // of a run that was killed
   const exports::ExportCounts counts = export_to(options, settings, workspace, terminal.context());
   nlohmann::ordered_json skipped = nlohmann::ordered_json::object();
   for (const auto& [reason, count] : counts.skipped) skipped[reason] = count;

@@ -143,7 +143,7 @@ class Transfer {
 
   std::optional<ItemFailure> run() {
     for (;;) {
-      const auto failure = fill();
+      auto failure = fill();
       if (failure) return failure;
       const std::string found = blob_.digest();
       if (found == file_.etag) break;

@@ -245,10 +245,10 @@ struct HttpClient::State {
 };
 
 HttpClient::HttpClient(const HubSettings& settings, std::stop_token stop) : state_(std::make_unique<State>()) {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  state_->easy.reset(started == CURLE_OK ? curl_easy_init() : nullptr);
+  static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
+  state_->easy.reset(kStarted == CURLE_OK ? curl_easy_init() : nullptr);
   if (!state_->easy)
-    fail(ErrorCode::kUnavailable, "libcurl: expected to start, found: {}", curl_easy_strerror(started));
+    fail(ErrorCode::kUnavailable, "libcurl: expected to start, found: {}", curl_easy_strerror(kStarted));
   state_->settings = settings;
   state_->stop = std::move(stop);
   state_->origin = origin_of(settings.endpoint);

@@ -194,6 +194,19 @@ TEST_F(ExportTest, PairsForDpo) {
   EXPECT_EQ(rows[1]["weight"], 2.0);
 }
 
+TEST_F(ExportTest, TextsOfPairsAreEscaped) {
+  const std::string prompt = "a \"caf\xc3\xa9\", back\\slash\nnew line";
+  database_.write_parquet(fmt::format("SELECT 'r' AS ranking_id, 'u' AS user_id, {} AS prompt, 'a' AS image_a, 'b' AS "
+                                      "image_b, 0.1::DOUBLE AS p_a, 1.0::DOUBLE AS weight, 'train' AS split",
+                                      workspace::sql_literal(prompt)),
+                          workspace_.table_path("pairs"));
+  export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
+  const auto rows = lines("d.jsonl");
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0]["prompt"], prompt);
+  EXPECT_EQ(rows[0]["p"], 0.9);
+}
+
 TEST_F(ExportTest, PairsWithoutFilesAreKeptOnRequest) {
   ExportSettings settings = of("pairs");
   settings.allow_missing = true;
