@@ -105,11 +105,11 @@ int run_train(const TrainCommandOptions& options, Terminal& terminal) {
                               with_thousands(dataset.pairs_without_vectors)));
   }
   origin["labels"] = dataset.examples.class_count == 2 ? "binary" : "three";
+  const reward::TrainReport report =
+      reward::train_reward(dataset.examples, options.training, origin, folder, terminal.context());
   if (origin.value("encoder_untrained", false)) {
     terminal.warn("the encoder was never trained: what is learned on it says nothing about images");
   }
-  const reward::TrainReport report =
-      reward::train_reward(dataset.examples, options.training, origin, folder, terminal.context());
   const nlohmann::json& record = report.record;
   for (const nlohmann::json& warning : record["warnings"]) terminal.warn(warning.get<std::string>());
   if (report.resumed_from != 0) terminal.note(fmt::format("resumed after epoch {}", report.resumed_from));

@@ -35,7 +35,7 @@ class Lines {
 /// The most frequent, "name 12,345" each, as many as a line holds.
 std::string most_frequent(const std::map<std::string, std::int64_t>& counts, std::string_view empty_name) {
   std::vector<std::pair<std::string, std::int64_t>> sorted(counts.begin(), counts.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::ranges::sort(sorted, {}, [](const auto& entry) { return std::pair(-entry.second, entry.first); });
   constexpr std::size_t kWidth = 50;
   std::string text;
   for (std::size_t i = 0; i < sorted.size(); ++i) {
@@ -166,8 +166,8 @@ void print_coverage(Lines& lines, std::ostream& out, const Statistics& statistic
 }
 
 bool has(const Statistics& statistics, std::string_view name) {
-  return std::any_of(statistics.tables.begin(), statistics.tables.end(),
-                     [&](const statistics::TableState& table) { return table.name == name && table.rows; });
+  return std::ranges::any_of(statistics.tables,
+                             [&](const statistics::TableState& table) { return table.name == name && table.rows; });
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ void patch_number(const PromptWords& prompt, const Site& site, std::string_view 
 }
 
 std::string apply(std::string_view prompt, std::vector<Patch>& patches) {
-  std::sort(patches.begin(), patches.end(), [](const Patch& a, const Patch& b) { return a.begin < b.begin; });
+  std::ranges::sort(patches, {}, &Patch::begin);
   std::string result;
   std::size_t at = 0;
   for (const Patch& patch : patches) {

@@ -34,7 +34,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 std::string spaced(std::string_view phrase) {
   std::string text(phrase);
-  std::replace(text.begin(), text.end(), '_', ' ');
+  std::ranges::replace(text, '_', ' ');
   return text;
 }
 
@@ -85,9 +85,9 @@ Lexicon::Lexicon() {
 
 void Lexicon::add(const std::string& phrase, Entry entry) {
   std::string key = phrase;
-  std::replace(key.begin(), key.end(), '-', ' ');
+  std::ranges::replace(key, '-', ' ');
   std::size_t& longest = longest_[key.substr(0, key.find(' '))];
-  longest = std::max(longest, 1 + static_cast<std::size_t>(std::count(key.begin(), key.end(), ' ')));
+  longest = std::max(longest, 1 + static_cast<std::size_t>(std::ranges::count(key, ' ')));
   if (entry.word_class == WordClass::kNoun) nouns_too_.try_emplace(key, entry);
   phrases_.insert_or_assign(std::move(key), entry);
 }
@@ -181,13 +181,11 @@ const Entry* Lexicon::find_noun(std::string_view phrase) const {
   return at == nouns_too_.end() ? nullptr : &at->second;
 }
 
-std::span<const std::string_view> Lexicon::numbers() const noexcept { return words::kNumbers; }
+std::span<const std::string_view> Lexicon::numbers() noexcept { return words::kNumbers; }
 
 std::string_view Lexicon::noun_kind(int kind) noexcept { return words::kNouns[static_cast<std::size_t>(kind)].first; }
 
-bool is_function_word(std::string_view word) {
-  return std::binary_search(kFunctionWords.begin(), kFunctionWords.end(), word);
-}
+bool is_function_word(std::string_view word) { return std::ranges::binary_search(kFunctionWords, word); }
 
 bool takes_an(std::string_view word) {
   for (const std::string_view start : {"uni", "eu", "uku", "one", "once", "use", "ufo"})

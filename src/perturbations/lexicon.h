@@ -77,7 +77,7 @@ class Lexicon {
   [[nodiscard]] std::span<const Place> places() const noexcept { return places_; }
   [[nodiscard]] std::span<const Time> times() const noexcept { return times_; }
   /// "two" to "twelve", from 2 on; digits are read by the grammar.
-  [[nodiscard]] std::span<const std::string_view> numbers() const noexcept;
+  [[nodiscard]] static std::span<const std::string_view> numbers() noexcept;
   /// "animal", "vehicle", ... by Noun::kind.
   [[nodiscard]] static std::string_view noun_kind(int kind) noexcept;
 

@@ -52,19 +52,17 @@ bool joins(std::string_view between) {
   return between == "-" || between == "'" || between == "_" || between == "\xe2\x80\x99";
 }
 
-bool all_spaces(std::string_view between) { return std::all_of(between.begin(), between.end(), is_space); }
+bool all_spaces(std::string_view between) { return std::ranges::all_of(between, is_space); }
 
 Word word_of(std::string_view prompt, std::size_t begin, std::size_t end) {
   Word word;
   word.begin = begin;
   word.end = end;
   word.lower.resize(end - begin);
-  std::transform(prompt.begin() + static_cast<std::ptrdiff_t>(begin), prompt.begin() + static_cast<std::ptrdiff_t>(end),
-                 word.lower.begin(), lower_of);
   const std::string_view text = prompt.substr(begin, end - begin);
+  std::ranges::transform(text, word.lower.begin(), lower_of);
   word.capital = is_upper(text.front());
-  word.shouted =
-      std::count_if(text.begin(), text.end(), is_upper) > 1 && std::none_of(text.begin(), text.end(), is_lower);
+  word.shouted = std::ranges::count_if(text, is_upper) > 1 && std::ranges::none_of(text, is_lower);
   return word;
 }
 
@@ -114,8 +112,9 @@ std::vector<std::uint64_t> word_hashes(std::string_view lower_text) {
       at += point.size;
     }
   }
-  std::sort(hashes.begin(), hashes.end());
-  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  std::ranges::sort(hashes);
+  const auto repeated = std::ranges::unique(hashes);
+  hashes.erase(repeated.begin(), repeated.end());
   return hashes;
 }
 

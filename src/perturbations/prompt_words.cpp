@@ -13,11 +13,11 @@ bool is_colour_suffix(std::string_view word) {
 }
 
 bool is_in(std::string_view word, std::span<const std::string_view> list) {
-  return std::find(list.begin(), list.end(), word) != list.end();
+  return std::ranges::find(list, word) != list.end();
 }
 
 bool starts_with_any(std::string_view word, std::span<const std::string_view> starts) {
-  return std::any_of(starts.begin(), starts.end(), [&](std::string_view start) { return word.starts_with(start); });
+  return std::ranges::any_of(starts, [&](std::string_view start) { return word.starts_with(start); });
 }
 
 constexpr auto kSexualStarts = std::to_array<std::string_view>(
@@ -36,13 +36,13 @@ constexpr auto kYoungWords = std::to_array<std::string_view>(
      "preteen", "tween", "year", "years", "yo", "age", "aged"});
 
 bool is_digits(std::string_view word) {
-  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !word.empty() && std::ranges::all_of(word, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> list) {
-  return std::find(list.begin(), list.end(), word) != list.end();
+  return std::ranges::find(list, word) != list.end();
 }
 
 bool is_determiner(std::string_view word) {
@@ -52,8 +52,8 @@ bool is_determiner(std::string_view word) {
 
 bool is_number(std::string_view word) {
   if (is_digits(word) || word == "one") return true;
-  const auto numbers = Lexicon::english().numbers();
-  return std::find(numbers.begin(), numbers.end(), word) != numbers.end();
+  const auto numbers = Lexicon::numbers();
+  return std::ranges::find(numbers, word) != numbers.end();
 }
 
 PromptWords::PromptWords(std::string_view prompt) : prompt_(prompt), words_(split_words(prompt)) {

@@ -123,7 +123,7 @@ void add_several(const PromptWords& prompt, std::size_t word, std::vector<Site>&
     for (const std::string_view other : kDigits)
       if (other != text) site.options.push_back(other);
   } else {
-    for (const std::string_view other : lexicon().numbers().first(kOffered))
+    for (const std::string_view other : Lexicon::numbers().first(kOffered))
       if (other != text) site.options.push_back(other);
     if (noun != PromptWords::npos && may_become_one(prompt, word)) {
       site.options.emplace_back("a");
@@ -170,7 +170,7 @@ void add_numbers(const PromptWords& prompt, std::vector<Site>& sites) {
       const std::size_t noun = counted_noun(prompt, word, false);
       if (noun == PromptWords::npos || !may_become_several(prompt, word) || has_singular_pronoun(prompt, noun))
         continue;
-      const auto numbers = lexicon().numbers().first(kOffered);
+      const auto numbers = Lexicon::numbers().first(kOffered);
       sites.push_back({Change::kNumber, word, 1, {numbers.begin(), numbers.end()}, noun});
     } else if (mark != nullptr && mark->entry.word_class == WordClass::kNumber) {
       if (prompt.is_free(*mark)) add_several(prompt, word, sites);

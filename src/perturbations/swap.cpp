@@ -72,8 +72,8 @@ double PromptIndex::distance(std::uint32_t a, std::uint32_t b) const {
 }
 
 bool PromptIndex::share_image(std::uint32_t a, std::uint32_t b) const {
-  auto first = std::lower_bound(shared_.begin(), shared_.end(), std::pair{a, std::uint32_t{0}});
-  auto second = std::lower_bound(shared_.begin(), shared_.end(), std::pair{b, std::uint32_t{0}});
+  auto first = std::ranges::lower_bound(shared_, std::pair{a, std::uint32_t{0}});
+  auto second = std::ranges::lower_bound(shared_, std::pair{b, std::uint32_t{0}});
   while (first != shared_.end() && first->first == a && second != shared_.end() && second->first == b) {
     if (first->second == second->second) return true;
     if (first->second < second->second) {
@@ -89,7 +89,7 @@ bool PromptIndex::share_image(std::uint32_t a, std::uint32_t b) const {
 std::vector<std::uint32_t> PromptIndex::neighbours(std::uint32_t prompt) const {
   const auto words = words_of(prompt);
   std::vector<std::uint32_t> rare(words.begin(), words.end());
-  std::sort(rare.begin(), rare.end(), [&](std::uint32_t a, std::uint32_t b) {
+  std::ranges::sort(rare, [&](std::uint32_t a, std::uint32_t b) {
     return std::pair(frequency_[a], a) < std::pair(frequency_[b], b);
   });
   std::vector<std::uint32_t> found;
@@ -109,7 +109,7 @@ std::vector<Swap> PromptIndex::choose(std::uint32_t prompt, std::size_t count, c
   // Returns whether the search is over.
   const auto consider = [&](std::uint32_t other) {
     if (other == prompt) return false;
-    if (std::any_of(chosen.begin(), chosen.end(), [&](const Swap& swap) { return swap.prompt == other; })) return false;
+    if (std::ranges::any_of(chosen, [&](const Swap& swap) { return swap.prompt == other; })) return false;
     const double apart = distance(prompt, other);
     constexpr double kRounding = 1e-9;
     if (apart < range.min - kRounding || apart > range.max + kRounding || share_image(prompt, other)) return false;

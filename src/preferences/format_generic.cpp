@@ -33,7 +33,7 @@ class Columns {
   Columns(Incoming& incoming, const std::filesystem::path& file, const ImportOptions& options)
       : map_(options.columns), source_(incoming, file, fields()) {
     for (const auto& [target, name] : map_) {
-      if (std::find(kTargets.begin(), kTargets.end(), target) == kTargets.end() && image_number(target) == 0)
+      if (std::ranges::find(kTargets, target) == kTargets.end() && image_number(target) == 0)
         fail(ErrorCode::kInvalidArgument, "--columns: expected a target among {}, image_1 .. image_{}, found '{}'",
              fmt::join(kTargets, ", "), kMaxImageColumns, target);
       if (!source_.has(name))
@@ -64,8 +64,7 @@ class Columns {
     const auto add = [&](const std::string& target) {
       const std::string column = name(target);
       const auto same = [&](const JsonField& field) { return field.name == column; };
-      if (std::none_of(fields.begin(), fields.end(), same))
-        fields.push_back({column, target == "image_uids" || target == "ranks"});
+      if (std::ranges::none_of(fields, same)) fields.push_back({column, target == "image_uids" || target == "ranks"});
     };
     for (const auto& [target, column] : map_) add(target);
     for (const std::string_view target : kTargets) add(std::string(target));
@@ -76,7 +75,7 @@ class Columns {
     for (const std::string_view target : kTargets) {
       if (name(std::string(target)) == column) return true;
     }
-    return std::any_of(images_.begin(), images_.end(), [&](const auto& target) { return name(target) == column; });
+    return std::ranges::any_of(images_, [&](const auto& target) { return name(target) == column; });
   }
 
   std::map<std::string, std::string> map_;

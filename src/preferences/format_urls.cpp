@@ -15,9 +15,8 @@ std::string from_table(Incoming& incoming, const Source& source) {
   const auto find = [&](std::initializer_list<std::string_view> names) {
     for (const auto& [column, type] : source.columns()) {
       std::string lower = column;
-      std::transform(lower.begin(), lower.end(), lower.begin(),
-                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      if (std::find(names.begin(), names.end(), lower) != names.end()) return column;
+      std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      if (std::ranges::find(names, lower) != names.end()) return column;
     }
     return std::string();
   };

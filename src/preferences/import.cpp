@@ -29,7 +29,7 @@ std::vector<std::filesystem::path> expand(workspace::Database& database,
                                           const std::vector<std::filesystem::path>& files) {
   std::vector<std::filesystem::path> found;
   const auto add = [&](const std::filesystem::path& file) {
-    if (std::find(found.begin(), found.end(), file) == found.end()) found.push_back(file);
+    if (std::ranges::find(found, file) == found.end()) found.push_back(file);
   };
   for (const std::filesystem::path& file : files) {
     std::error_code error;

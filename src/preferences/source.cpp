@@ -150,8 +150,7 @@ void Source::open_csv() {
 }
 
 std::string Source::type_of(std::string_view column) const {
-  const auto at =
-      std::find_if(columns_.begin(), columns_.end(), [&](const auto& entry) { return entry.first == column; });
+  const auto at = std::ranges::find_if(columns_, [&](const auto& entry) { return entry.first == column; });
   return at == columns_.end() ? std::string() : at->second;
 }
 
@@ -237,7 +236,7 @@ std::string Source::column_list() const {
 std::string Source::text(std::string_view column) const {
   const std::string type = type_of(column);
   if (type.empty()) return "''";
-  const std::string name = sql_name(column);
+  std::string name = sql_name(column);
   if (type == "VARCHAR") return name;
   if (type == "BLOB") return fmt::format("decode({})", name);
   if (is_nested(type) || is_real(type) || type == "BOOLEAN")
@@ -300,7 +299,7 @@ void Source::require(std::string_view what, std::initializer_list<std::string_vi
 
 void Source::ignore_others(Incoming& incoming, std::initializer_list<std::string_view> kept) const {
   for (const auto& [name, type] : columns_) {
-    if (std::find(kept.begin(), kept.end(), name) == kept.end()) incoming.ignore_column(name);
+    if (std::ranges::find(kept, name) == kept.end()) incoming.ignore_column(name);
   }
 }
 

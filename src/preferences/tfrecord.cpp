@@ -159,7 +159,7 @@ Example parse_example(std::span<const std::byte> bytes, std::span<const std::str
         if (part.number == 1 && part.wire == 2) key = text_of(part.bytes);
         if (part.number == 2 && part.wire == 2) value = part.bytes;
       }
-      if (std::find(wanted.begin(), wanted.end(), key) != wanted.end()) example[key] = parse_feature(value);
+      if (std::ranges::find(wanted, key) != wanted.end()) example[key] = parse_feature(value);
     }
   }
   return example;

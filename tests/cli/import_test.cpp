@@ -66,7 +66,7 @@ TEST(ImportCommand, UsageErrorsAreOneLineAndExitTwo) {
     const LineRun outcome = run_line(line);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find("--columns: expected"), std::string::npos) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
   }
 }
 

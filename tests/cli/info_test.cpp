@@ -81,7 +81,7 @@ TEST(InfoCommand, AnEmptyFolderNamesTheNextStep) {
   const test::TemporaryFolder folder;
   const LineRun run = run_line({"info", "--data", folder.path()});
   EXPECT_EQ(run.code, 1);
-  EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+  EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
   EXPECT_NE(run.err.find("imagerank import"), std::string::npos) << run.err;
   EXPECT_EQ(run_line({"info"}).code, 2);
   test::write_text(folder / "rankings.parquet", "PAR1 no table PAR1");

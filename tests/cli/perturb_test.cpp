@@ -67,7 +67,7 @@ TEST(PerturbCommand, UsageErrorsAreOneLineAndExitTwo) {
   for (const auto& line : lines) {
     const LineRun run = run_line(line);
     EXPECT_EQ(run.code, 2) << run.err;
-    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+    EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
     EXPECT_TRUE(run.out.empty());
     EXPECT_FALSE(std::filesystem::exists(data + "/perturbed.parquet"));
   }

@@ -199,7 +199,7 @@ TEST(Attribute, DistinctWrongAndTheSameForASeed) {
     for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(wrong[i].text, again[i].text);
   }
   const auto one = wrong_prompts(prompt, 20, 3), other = wrong_prompts(prompt, 20, 4);
-  EXPECT_TRUE(std::any_of(one.begin(), one.end(), [&, i = 0](const WrongPrompt& each) mutable {
+  EXPECT_TRUE(std::ranges::any_of(one, [&, i = 0](const WrongPrompt& each) mutable {
     return each.text != other[static_cast<std::size_t>(i++)].text;
   }));
 }
