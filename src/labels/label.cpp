@@ -206,11 +206,14 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   LabelCounts counts;
   choose_rankings(workspace, database, settings, counts);
   context.check_stop();
+  // Up to here and in `kept` rows have no order that is worth keeping; points are sorted, pairs follow the rankings.
+  database.execute("SET preserve_insertion_order = false");
   split_rankings(database, settings, counts);
   const bool straddles = settings.split != SplitRule::kRandom && settings.split != SplitRule::kPrompt;
-  database.execute(rules::kept(settings.conflicts, straddles));
+  database.execute(rules::kept(settings, straddles));
   if (settings.split == SplitRule::kRandom) database.execute(rules::split_points_by_row(settings));
   context.check_stop();
+  database.execute("SET preserve_insertion_order = true");
   database.execute(rules::point(settings));
   count_points(database, settings, counts);
   database.execute("DROP TABLE kept");

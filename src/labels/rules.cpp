@@ -185,15 +185,22 @@ std::string entry() {
           FROM ranking JOIN ranking_split USING (r)))";
 }
 
-std::string kept(ConflictRule rule, bool straddles) {
-  const std::string label = settled_label(rule);
+std::string kept(const LabelSettings& settings, bool straddles) {
+  const std::string label = settled_label(settings.conflicts);
   if (!straddles) {
+    // A prompt's number goes through the hash's seed: no text is put together for each row.
+    const std::string hash =
+        settings.split != SplitRule::kRandom
+            ? ""
+            : fmt::format(
+                  ", stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT) AS hash",
+                  settings.seed);
     return fmt::format(R"(
       CREATE TABLE kept AS
       SELECT image_uid, prompt_id, min(held) AS held, {}::TINYINT AS label, bit_or(bit)::TINYINT AS bits,
-             count(*)::INTEGER AS votes, 1::TINYINT AS parts
+             count(*)::INTEGER AS votes, 1::TINYINT AS parts{}
       FROM entry GROUP BY image_uid, prompt_id)",
-                       label);
+                       label, hash);
   }
   return fmt::format(R"(
     CREATE TABLE kept AS
@@ -206,15 +213,11 @@ std::string kept(ConflictRule rule, bool straddles) {
 }
 
 std::string split_points_by_row(const LabelSettings& settings) {
-  // A prompt's number goes through the hash's seed: no text is put together for each row.
-  const std::string hash =
-      fmt::format("stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT)", settings.seed);
   return fmt::format(R"(
     CREATE VIEW placed AS
-    WITH hashed AS (SELECT * EXCLUDE (held), {0} AS hash FROM kept),
-         cut AS MATERIALIZED (SELECT quantile_disc({0}, [{1}, {2}]) AS bound FROM kept)
-    SELECT * EXCLUDE (hash, bound), {3} AS held FROM hashed, cut)",
-                     hash, settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
+    WITH cut AS MATERIALIZED (SELECT quantile_disc(hash, [{}, {}]) AS bound FROM kept)
+    SELECT * EXCLUDE (held, hash, bound), {} AS held FROM kept, cut)",
+                     settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
 }
 
 std::string point(const LabelSettings& settings) {

@@ -13,7 +13,7 @@ namespace imagerank::labels::rules {
 //   prompt_key (prompt, prompt_id)                   prompts numbered in their order
 //   ranking_split (r, prompt_id, held)               held: 0 test, 1 validation, 2 train, 3 nowhere
 //   entry (r, prompt_id, held, image_uid, bit)       an image of a ranking; bit: 1 lost, 2 tied, 4 best
-//   kept (image_uid, prompt_id, held, label, bits, votes, parts)   one row for each (image, prompt)
+//   kept (image_uid, prompt_id, held, label, bits, votes, parts)   one row for each (image, prompt); random split: hash
 //   point (image_uid, prompt_id, label, held)  pair_index  pair  prompt_weight
 // Joins run as written, the right side hashed: what is on the right is small or numbers only.
 
@@ -43,7 +43,7 @@ namespace imagerank::labels::rules {
 /// Duplicates once; several labels of one (image, prompt) settled by the conflict rule. Where the split's rule lets one
 /// (image, prompt) stand in several splits (`straddles`), it stays in the most held-out one, with the label it has
 /// there.
-[[nodiscard]] std::string kept(ConflictRule rule, bool straddles);
+[[nodiscard]] std::string kept(const LabelSettings& settings, bool straddles);
 /// The seed's random split of points: kept rows one by one, in the order of a seeded hash.
 [[nodiscard]] std::string split_points_by_row(const LabelSettings& settings);
 /// The binary variants, the minimum of votes; sorted.
