@@ -218,6 +218,7 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   count_points(database, settings, counts);
   database.execute("DROP TABLE kept");
   database.execute(rules::pair_index());
+  database.execute(rules::compared());
   database.execute(rules::pair());
   if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());
   count_pairs(database, settings, counts);
@@ -229,11 +230,11 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   database.copy_parquet(R"(
     SELECT image_uid, prompt, label::INTEGER AS label,
            CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
-    FROM point JOIN prompt_key USING (prompt_id))",
+    FROM point)",
                         points);
   database.copy_parquet(rules::weighed_pairs(settings), pairs);
   if (!settings.csv.empty()) {
-    database.write_csv("SELECT image_uid, prompt, label FROM point JOIN prompt_key USING (prompt_id)", settings.csv);
+    database.write_csv("SELECT image_uid, prompt, label FROM point", settings.csv);
   }
   points.commit();
   pairs.commit();

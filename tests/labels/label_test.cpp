@@ -5,6 +5,7 @@
 
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/atomic_file.h"
 #include "core/random.h"
@@ -231,6 +232,21 @@ TEST_F(LabelTest, SplitDoesNotDependOnRowOrderOrThreads) {
     make_labels(workspace_, settings, one_thread);
     EXPECT_EQ(load_file(workspace_.table_path("points")), points) << rule;
   }
+}
+
+TEST_F(LabelTest, LargeTablesComeInOneOrderWhateverTheThreads) {
+  // Large enough for several threads to write at once.
+  label(random_rankings(40000), splitting(SplitRule::kPrompt));
+  const auto points = workspace_.load_points();
+  ASSERT_GT(points.size(), 50000U);
+  EXPECT_TRUE(std::is_sorted(points.begin(), points.end(), [](const Point& a, const Point& b) {
+    return std::tie(a.prompt, a.image_uid) < std::tie(b.prompt, b.image_uid);
+  }));
+  const auto pairs = workspace_.load_pairs();
+  ASSERT_GT(pairs.size(), 120000U);
+  EXPECT_TRUE(std::is_sorted(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
+    return std::stoi(a.ranking_id) < std::stoi(b.ranking_id);
+  }));
 }
 
 TEST_F(LabelTest, SeedChangesTheSplit) {
