@@ -203,22 +203,19 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   settings.validate();
   workspace::Database database(context.threads, workspace.root());
   database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'");  // rules.h says why
+  database.execute("SET preserve_insertion_order = false");                          // schema.h says why
   LabelCounts counts;
   choose_rankings(workspace, database, settings, counts);
   context.check_stop();
-  // Up to here and in `kept` rows have no order that is worth keeping; points are sorted, pairs follow the rankings.
-  database.execute("SET preserve_insertion_order = false");
   split_rankings(database, settings, counts);
   const bool straddles = settings.split != SplitRule::kRandom && settings.split != SplitRule::kPrompt;
   database.execute(rules::kept(settings, straddles));
   if (settings.split == SplitRule::kRandom) database.execute(rules::split_points_by_row(settings));
   context.check_stop();
-  database.execute("SET preserve_insertion_order = true");
   database.execute(rules::point(settings));
   count_points(database, settings, counts);
   database.execute("DROP TABLE kept");
   database.execute(rules::pair_index());
-  database.execute(rules::compared());
   database.execute(rules::pair());
   if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());
   count_pairs(database, settings, counts);
@@ -230,11 +227,11 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   database.copy_parquet(R"(
     SELECT image_uid, prompt, label::INTEGER AS label,
            CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
-    FROM point)",
+    FROM point JOIN prompt_key USING (prompt_id))",
                         points);
   database.copy_parquet(rules::weighed_pairs(settings), pairs);
   if (!settings.csv.empty()) {
-    database.write_csv("SELECT image_uid, prompt, label FROM point", settings.csv);
+    database.write_csv("SELECT image_uid, prompt, label FROM point JOIN prompt_key USING (prompt_id)", settings.csv);
   }
   points.commit();
   pairs.commit();

@@ -92,7 +92,7 @@ struct LabelCounts {
 };
 
 /// Reads rankings.parquet (and ratings.parquet if asked), writes points.parquet and pairs.parquet (and the CSV): all or
-/// none. The same rankings, settings and seed give the same split whatever the order of rows or the number of threads.
+/// none. The same rankings, settings and seed give the same rows whatever the order of rows or the number of threads.
 /// @throws Error kNotFound, kCorruptData, kInvalidArgument (a rule that the data cannot serve), kIo.
 LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettings& settings,
                         const RunContext& context);

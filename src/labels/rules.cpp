@@ -224,8 +224,8 @@ std::string point(const LabelSettings& settings) {
   const bool binary = settings.variant != LabelVariant::kThree;
   return fmt::format(R"(
     CREATE TABLE point AS
-    SELECT image_uid, prompt_id, prompt, {} AS label, held FROM {} JOIN prompt_key USING (prompt_id)
-    WHERE held < 3 AND label IS NOT NULL AND votes >= {}{} ORDER BY prompt_id, image_uid)",
+    SELECT image_uid, prompt_id, {} AS label, held FROM {}
+    WHERE held < 3 AND label IS NOT NULL AND votes >= {}{})",
                      binary ? "label // 2" : "label", settings.split == SplitRule::kRandom ? "placed" : "kept",
                      settings.min_votes, settings.variant == LabelVariant::kDropTies ? " AND label <> 1" : "");
 }
@@ -242,23 +242,16 @@ std::string pair_index() {
     WHERE a.i < b.i AND (best <= 0 OR best = a.i OR best = b.i) GROUP BY n, best)";
 }
 
-std::string compared() {
+std::string pair() {
   // best -1 stands for rankings with ranks, which say something of each two.
   return R"(
-    CREATE TABLE compared AS
-    SELECT r, ranking_id, user_id, prompt, prompt_id, held, weight, image_uids, ranks, pairs
-    FROM ranking JOIN ranking_split USING (r) JOIN pair_index
-    ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END
-    ORDER BY r)";
-}
-
-std::string pair() {
-  return R"(
     CREATE VIEW pair AS
-    SELECT r, ranking_id, user_id, prompt, prompt_id, held, weight, two, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,
-           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0 WHEN ranks[two.i] > ranks[two.j] THEN 0.0
-                ELSE 0.5 END::DOUBLE AS p_a
-    FROM (SELECT *, unnest(pairs) AS two FROM compared))";
+    SELECT ranking_id, user_id, prompt, prompt_id, held, weight, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,
+           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0
+                WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a
+    FROM (SELECT ranking.*, prompt_id, held, unnest(pairs) AS two
+          FROM ranking JOIN ranking_split USING (r) JOIN pair_index
+          ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END))";
 }
 
 std::string prompt_weight() {
@@ -270,9 +263,9 @@ std::string weighed_pairs(const LabelSettings& settings) {
   return fmt::format(R"(
     SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, {} AS weight,
            CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
-    FROM pair {} WHERE held < 3{}{})",
+    FROM pair {} WHERE held < 3{})",
                      shared ? "weight / n" : "weight", shared ? "JOIN prompt_weight USING (prompt_id)" : "",
-                     settings.tie_pairs ? "" : " AND p_a <> 0.5", shared ? " ORDER BY r, two.i, two.j" : "");
+                     settings.tie_pairs ? "" : " AND p_a <> 0.5");
 }
 
 std::string overlap(const std::string& column) {

@@ -14,9 +14,8 @@ namespace imagerank::labels::rules {
 //   ranking_split (r, prompt_id, held)               held: 0 test, 1 validation, 2 train, 3 nowhere
 //   entry (r, prompt_id, held, image_uid, bit)       an image of a ranking; bit: 1 lost, 2 tied, 4 best
 //   kept (image_uid, prompt_id, held, label, bits, votes, parts)   one row for each (image, prompt); random split: hash
-//   point (image_uid, prompt_id, prompt, label, held)  pair_index  compared  pair  prompt_weight
-// Joins run as written, the right side hashed: what is on the right is small or numbers only. A join keeps no order, so
-// what must come out in one (points, pairs) is sorted into a table first.
+//   point (image_uid, prompt_id, label, held)  pair_index  pair  prompt_weight
+// Joins run as written, the right side hashed: what is on the right is small or numbers only.
 
 /// Tables `rankings` and `ratings`, where they are there, as one list. @param rankings, ratings  SQL sources, or empty.
 [[nodiscard]] std::string source(const std::string& rankings, const std::string& ratings, const std::string& aspect);
@@ -47,19 +46,17 @@ namespace imagerank::labels::rules {
 [[nodiscard]] std::string kept(const LabelSettings& settings, bool straddles);
 /// The seed's random split of points: kept rows one by one, in the order of a seeded hash.
 [[nodiscard]] std::string split_points_by_row(const LabelSettings& settings);
-/// The binary variants, the minimum of votes; sorted.
+/// The binary variants, the minimum of votes.
 [[nodiscard]] std::string point(const LabelSettings& settings);
 
 /// For each length of a ranking and place of its best image, the pairs (i, j, p) that it says something about.
 [[nodiscard]] std::string pair_index();
-/// Rankings beside their pairs of places, in the order of rankings.
-[[nodiscard]] std::string compared();
 /// Pairs of a ranking's images in list order. Without ranks: best over each other one (p_a 1 or 0), each two of a tie
 /// (0.5). With ranks: each two, by their ranks.
 [[nodiscard]] std::string pair();
 /// What a pair weighs: its ranking's weight, or that shared among the pairs of its prompt.
 [[nodiscard]] std::string prompt_weight();
-/// The table `pairs`, in the order of rankings.
+/// The table `pairs`.
 [[nodiscard]] std::string weighed_pairs(const LabelSettings& settings);
 
 /// Share of test points whose `column` (prompt_id or image_uid) also stands in train.

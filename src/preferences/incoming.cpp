@@ -217,7 +217,7 @@ ImportCounts Incoming::finish() {
 
   if (!changed_) return counts_;  // nothing new: the files stay as they are, to the byte
 
-  // The tables have keys, not an order; keeping one would double the time of a large import.
+  // schema.h says why. Not before: of rows with the same key the first is kept.
   database_.execute("SET preserve_insertion_order = false");
   std::optional<AtomicFile> ratings;
   if (has_ratings) {

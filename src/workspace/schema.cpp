@@ -46,10 +46,13 @@ constexpr std::array kPerturbed = {
     ColumnSchema{"what_changed", "VARCHAR"},
 };
 constexpr std::array kTables = {
-    TableSchema{"rankings", "import", kRankings}, TableSchema{"images", "import", kImages},
-    TableSchema{"ratings", "import", kRatings},   TableSchema{"perturbed", "perturb", kPerturbed},
-    TableSchema{"points", "label", kPoints},      TableSchema{"pairs", "label", kPairs},
-    TableSchema{"truth", "simulate", kTruth},
+    TableSchema{"rankings", "import", kRankings, "dataset, ranking_id"},
+    TableSchema{"images", "import", kImages, "image_uid"},
+    TableSchema{"ratings", "import", kRatings, "image_uid, prompt, user_id, aspect"},
+    TableSchema{"perturbed", "perturb", kPerturbed, "prompt, mode, perturbed_prompt"},
+    TableSchema{"points", "label", kPoints, "prompt, image_uid"},
+    TableSchema{"pairs", "label", kPairs, "ranking_id, image_a, image_b, prompt, user_id"},
+    TableSchema{"truth", "simulate", kTruth, "prompt, image_uid"},
 };
 
 }  // namespace

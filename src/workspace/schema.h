@@ -15,6 +15,9 @@ struct TableSchema {
   std::string_view name;     ///< the file is <name>.parquet
   std::string_view made_by;  ///< the command to run if it is missing
   std::span<const ColumnSchema> columns;
+  /// "name, name": what tells rows apart, and the order in which they are loaded. A file's own order means nothing:
+  /// keeping one would double the time in which large tables are written.
+  std::string_view key;
 };
 
 /// The workspace's tables; docs/file_formats.md says what each column means.

@@ -29,8 +29,7 @@ void write_table(const Workspace& workspace, const std::string& name, const std:
 Table load_table(const Workspace& workspace, const std::string& name) {
   Database database;
   workspace.attach(database, name);
-  // `import` leaves images in no order; batches, and so the last bit of an encoder's numbers, should not depend on it.
-  return database.query("SELECT * FROM " + name + (name == "images" ? " ORDER BY image_uid" : ""));
+  return database.query(fmt::format("SELECT * FROM {} ORDER BY {}", name, table_schema(name).key));
 }
 
 std::vector<Image> images_of(const Table& table) {

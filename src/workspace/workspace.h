@@ -63,7 +63,8 @@ struct Truth {
 
 /// The tables of a workspace directory: Parquet files, each written whole and atomically.
 /// Reading a table that does not exist gives an empty vector from find_*, Error kNotFound (naming the command that
-/// makes it) from load_*. A table of the wrong columns, or a truncated one, is kCorruptData. Not thread-safe.
+/// makes it) from load_*. Rows come in the order of their table's key (schema.h). A table of the wrong columns, or a
+/// truncated one, is kCorruptData. Not thread-safe.
 class Workspace {
  public:
   /// An existing directory. @throws Error kNotFound.

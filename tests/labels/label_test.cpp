@@ -1,8 +1,10 @@
 #include "labels/label.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -79,6 +81,10 @@ LabelSettings shares(double test, double validation) {
   return settings;
 }
 
+bool same_point(const Point& a, const Point& b) {
+  return std::tie(a.prompt, a.image_uid, a.label, a.split) == std::tie(b.prompt, b.image_uid, b.label, b.split);
+}
+
 class LabelTest : public ::testing::Test {
  protected:
   LabelCounts label(const std::vector<Ranking>& rows, const LabelSettings& settings) {
@@ -136,8 +142,9 @@ TEST_F(LabelTest, CsvIsTheSeeds) {
   LabelSettings settings;
   settings.csv = folder_ / "seed.csv";
   label({ranking("1", "a \"quoted\", prompt", {"a", "b"}, "b")}, settings);
-  EXPECT_EQ(load_file(folder_ / "seed.csv"),
-            "image_uid,prompt,label\na,\"a \"\"quoted\"\", prompt\",0\nb,\"a \"\"quoted\"\", prompt\",2\n");
+  EXPECT_THAT(test::lines_of(folder_ / "seed.csv"),
+              ::testing::UnorderedElementsAre("image_uid,prompt,label", "a,\"a \"\"quoted\"\", prompt\",0",
+                                              "b,\"a \"\"quoted\"\", prompt\",2"));
 }
 
 TEST_F(LabelTest, RandomSplitHasTheAskedSharesAndLeaks) {
@@ -224,29 +231,31 @@ TEST_F(LabelTest, SplitDoesNotDependOnRowOrderOrThreads) {
     settings.split = split_rule_of(rule);
     settings.seed = 3;
     label(rows, settings);
-    const std::string points = load_file(workspace_.table_path("points"));
+    const auto points = workspace_.load_points();
     std::reverse(rows.begin(), rows.end());
     workspace_.write_rankings(rows);
     RunContext one_thread;
     one_thread.threads = 1;
     make_labels(workspace_, settings, one_thread);
-    EXPECT_EQ(load_file(workspace_.table_path("points")), points) << rule;
+    EXPECT_TRUE(std::ranges::equal(workspace_.load_points(), points, same_point)) << rule;
   }
 }
 
-TEST_F(LabelTest, LargeTablesComeInOneOrderWhateverTheThreads) {
+TEST_F(LabelTest, LargeTablesAreLoadedInOneOrderWhateverTheThreads) {
   // Large enough for several threads to write at once.
+  const auto row_of = [](const workspace::Pair& pair) {
+    return fmt::format("{} {} {} {} {}", pair.ranking_id, pair.image_a, pair.image_b, pair.p_a, pair.split);
+  };
+  RunContext one_thread;
+  one_thread.threads = 1;
   label(random_rankings(40000), splitting(SplitRule::kPrompt));
   const auto points = workspace_.load_points();
-  ASSERT_GT(points.size(), 50000U);
-  EXPECT_TRUE(std::is_sorted(points.begin(), points.end(), [](const Point& a, const Point& b) {
-    return std::tie(a.prompt, a.image_uid) < std::tie(b.prompt, b.image_uid);
-  }));
   const auto pairs = workspace_.load_pairs();
+  ASSERT_GT(points.size(), 50000U);
   ASSERT_GT(pairs.size(), 120000U);
-  EXPECT_TRUE(std::is_sorted(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
-    return std::stoi(a.ranking_id) < std::stoi(b.ranking_id);
-  }));
+  make_labels(workspace_, splitting(SplitRule::kPrompt), one_thread);
+  EXPECT_TRUE(std::ranges::equal(points, workspace_.load_points(), same_point));
+  EXPECT_TRUE(std::ranges::equal(pairs, workspace_.load_pairs(), {}, row_of, row_of));
 }
 
 TEST_F(LabelTest, SeedChangesTheSplit) {

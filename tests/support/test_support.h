@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace imagerank::test {
 
@@ -28,6 +29,8 @@ class TemporaryFolder {
 [[nodiscard]] std::filesystem::path find_shared_data(const std::string& name);
 
 void write_text(const std::filesystem::path& path, const std::string& text);
+/// A text file's lines, without their ends.
+[[nodiscard]] std::vector<std::string> lines_of(const std::filesystem::path& path);
 
 }  // namespace imagerank::test
 
