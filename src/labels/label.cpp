@@ -214,7 +214,6 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   context.check_stop();
   database.execute(rules::point(settings));
   count_points(database, settings, counts);
-  database.execute("DROP TABLE kept");
   database.execute(rules::pair_index());
   database.execute(rules::pair());
   if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());

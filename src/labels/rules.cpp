@@ -214,16 +214,15 @@ std::string kept(const LabelSettings& settings, bool straddles) {
 
 std::string split_points_by_row(const LabelSettings& settings) {
   return fmt::format(R"(
-    CREATE VIEW placed AS
-    WITH cut AS MATERIALIZED (SELECT quantile_disc(hash, [{}, {}]) AS bound FROM kept)
-    SELECT * EXCLUDE (held, hash, bound), {} AS held FROM kept, cut)",
+    CREATE TABLE point_cut AS SELECT quantile_disc(hash, [{}, {}]) AS bound FROM kept;
+    CREATE VIEW placed AS SELECT * EXCLUDE (held, hash, bound), {} AS held FROM kept, point_cut)",
                      settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
 }
 
 std::string point(const LabelSettings& settings) {
   const bool binary = settings.variant != LabelVariant::kThree;
   return fmt::format(R"(
-    CREATE TABLE point AS
+    CREATE VIEW point AS
     SELECT image_uid, prompt_id, {} AS label, held FROM {}
     WHERE held < 3 AND label IS NOT NULL AND votes >= {}{})",
                      binary ? "label // 2" : "label", settings.split == SplitRule::kRandom ? "placed" : "kept",
