@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "clip/pretrain.h"
+#include "clip/retrieval.h"
 #include "clip/tokenizer.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"

@@ -189,7 +189,7 @@ std::string fingerprint(const std::vector<std::filesystem::path>& paths) {
     }
   }
   std::ranges::sort(lines);
-  Sha256 hash;
+  Digest hash;
   for (const std::string& line : lines) hash.update(line + "\n");
   return hash.hex_digest();
 }

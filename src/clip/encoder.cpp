@@ -35,7 +35,7 @@ std::string slug(const std::string& name) {
 /// All that decides on the vectors.
 std::string content_hash(const std::filesystem::path& folder, const std::filesystem::path& tokenizer_folder,
                          TextCleaning cleaning) {
-  Sha256 hash;
+  Digest hash;
   const auto add = [&hash](const std::filesystem::path& path) {
     const MappedFile file(path);
     hash.update(fmt::format("{} {}\n", path.filename().string(), file.bytes().size()));

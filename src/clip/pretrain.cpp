@@ -7,30 +7,24 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
-#include <exception>
-#include <functional>
-#include <latch>
 #include <numbers>
 #include <numeric>
 #include <sstream>
-#include <thread>
 #include <utility>
 
+#include "clip/crew.h"
+#include "clip/pair_vectors.h"
 #include "clip/pretrain_batches.h"
 #include "clip/towers.h"
 #include "clip/weights.h"
 #include "core/atomic_file.h"
-#include "core/bounded_queue.h"
 #include "core/fail.h"
 #include "core/hash.h"
-#include "core/random.h"
-#include "images/preprocess.h"
 
 namespace imagerank::clip {
 namespace {
 
 using torch::Tensor;
-constexpr std::int64_t kChunk = 64;  // pairs that go through a tower at once: their activations stay in the cache
 constexpr std::size_t kLossWindow = 50;
 constexpr double kMaxLogitScale = 4.605170185988092;  // ln 100
 constexpr double kBeta1 = 0.9;
@@ -39,75 +33,6 @@ constexpr double kEpsilon = 1e-6;
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// uint8 [B, S, S, 3] rows to float32 [B, 3, S, S], normalised as CLIP does.
-Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, std::int64_t side) {
-  const auto row_bytes = static_cast<std::size_t>(side * side * 3);
-  Tensor bytes = torch::empty({static_cast<std::int64_t>(rows.size()), side, side, 3}, torch::kUInt8);
-  auto* out = bytes.data_ptr<std::uint8_t>();
-  for (const std::uint32_t row : rows) {
-    const auto source = pairs.pixels.subspan(row * row_bytes, row_bytes);
-    out = std::ranges::copy(source, out).out;
-  }
-  const images::PreprocessOptions preprocessing;
-  const auto plane = [](const std::array<float, 3>& values, double scale) {
-    return torch::tensor({values[0] * scale, values[1] * scale, values[2] * scale}, torch::kFloat32).view({1, 3, 1, 1});
-  };
-  return (bytes.permute({0, 3, 1, 2}).to(torch::kFloat32) - plane(preprocessing.mean, 255.0)) /
-         plane(preprocessing.std, 255.0);
-}
-
-/// Token rows cut to the context (end of text kept last), padded to the longest. @return tokens int64 [B, T].
-Tensor load_tokens(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, const ModelConfig& config,
-                   Tensor& ends) {
-  std::size_t longest = 0;
-  const auto context = static_cast<std::size_t>(config.context_length);
-  for (const std::uint32_t row : rows) longest = std::max(longest, std::min(pairs.tokens[row].size(), context));
-  const auto count = static_cast<std::int64_t>(rows.size());
-  Tensor tokens = torch::full({count, static_cast<std::int64_t>(longest)}, config.eos_token_id, torch::kInt64);
-  ends = torch::empty({count}, torch::kInt64);
-  auto* out = tokens.data_ptr<std::int64_t>();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto& own = pairs.tokens[rows[i]];
-    const std::size_t length = std::min(own.size(), longest);
-    std::copy_n(own.begin(), length, out + i * longest);
-    out[i * longest + length - 1] = config.eos_token_id;
-    ends.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(length) - 1;
-  }
-  return tokens;
-}
-
-Tensor embed_images(ClipModel& model, const CaptionedImages& pairs, std::span<const std::uint32_t> rows) {
-  std::vector<Tensor> parts;
-  for (std::size_t i = 0; i < rows.size(); i += kChunk) {
-    const auto chunk = rows.subspan(i, std::min<std::size_t>(kChunk, rows.size() - i));
-    parts.push_back(model->vision->forward(load_pixels(pairs, chunk, model->config().image_size)));
-  }
-  return torch::cat(parts);
-}
-
-/// Captions of like length go together: padding costs as much as words.
-Tensor embed_captions(ClipModel& model, const CaptionedImages& pairs, std::span<const std::uint32_t> rows) {
-  std::vector<std::int64_t> by_length(rows.size());
-  std::iota(by_length.begin(), by_length.end(), std::int64_t{0});
-  const auto row_of = [&](std::int64_t i) { return rows[static_cast<std::size_t>(i)]; };
-  std::ranges::stable_sort(by_length, [&](std::int64_t a, std::int64_t b) {
-    return pairs.tokens[row_of(a)].size() < pairs.tokens[row_of(b)].size();
-  });
-  std::vector<Tensor> parts;
-  Tensor position = torch::empty({static_cast<std::int64_t>(rows.size())}, torch::kInt64);
-  for (std::size_t i = 0; i < rows.size(); i += kChunk) {
-    std::vector<std::uint32_t> chunk;
-    for (std::size_t k = i; k < std::min(rows.size(), i + kChunk); ++k) {
-      position.data_ptr<std::int64_t>()[by_length[k]] = static_cast<std::int64_t>(k);
-      chunk.push_back(row_of(by_length[k]));
-    }
-    Tensor ends;
-    const Tensor tokens = load_tokens(pairs, chunk, model->config(), ends);
-    parts.push_back(model->text->forward_at(tokens, ends));
-  }
-  return torch::cat(parts).index_select(0, position);
 }
 
 /// While it lives, an operation of libtorch or OpenBLAS keeps to the thread that calls it.
@@ -128,8 +53,6 @@ class SingleThreadedProducts {
   }
   int threads_;
 };
-
-Tensor unit(const Tensor& x) { return x / x.norm(2, -1, true).clamp_min(1e-6); }
 
 /// Cross-entropy both ways; every pair of one caption is a right answer for it.
 Tensor contrastive_loss(const Tensor& images, const Tensor& texts, const Tensor& scale, const Tensor& captions) {
@@ -174,52 +97,6 @@ class AdamW {
   double decay_;
 };
 
-/// Threads that all do the same on their own share of a batch, one after the other's word. libtorch's own threads meet
-/// after every operation, which costs more than it gains in a model this small, and far more on a busy machine.
-class Crew {
- public:
-  explicit Crew(std::size_t size) : errors_(size) {
-    for (std::size_t i = 0; i < size; ++i) queues_.push_back(std::make_unique<BoundedQueue<Task>>(1));
-    for (std::size_t i = 0; i < size; ++i) {
-      threads_.emplace_back([this, i] {
-        while (const auto task = queues_[i]->pop()) {
-          try {
-            (*task->work)(i);
-          } catch (...) {
-            errors_[i] = std::current_exception();
-          }
-          task->done->count_down();
-        }
-      });
-    }
-  }
-  Crew(const Crew&) = delete;
-  Crew& operator=(const Crew&) = delete;
-  ~Crew() {
-    for (auto& queue : queues_) queue->close();
-  }
-
-  [[nodiscard]] std::size_t size() const noexcept { return queues_.size(); }
-  /// Calls work(i) on thread i, for all, and waits. @throws what a call threw.
-  void run(const std::function<void(std::size_t)>& work) {
-    std::latch done(static_cast<std::ptrdiff_t>(size()));
-    for (auto& queue : queues_) queue->push({&work, &done});
-    done.wait();
-    for (std::exception_ptr& error : errors_) {
-      if (error) std::rethrow_exception(std::exchange(error, nullptr));
-    }
-  }
-
- private:
-  struct Task {
-    const std::function<void(std::size_t)>* work;
-    std::latch* done;
-  };
-  std::vector<std::exception_ptr> errors_;
-  std::vector<std::unique_ptr<BoundedQueue<Task>>> queues_;
-  std::vector<std::jthread> threads_;
-};
-
 /// One thread's copy of the model and what it made of its share of the batch.
 struct Worker {
   ClipModel model{nullptr};
@@ -256,7 +133,7 @@ std::string fingerprint(const CaptionedImages& pairs, const PretrainOptions& opt
        << ' ' << options.learning_rate << ' ' << options.weight_decay << ' ' << options.warmup << ' '
        << options.ngram_weight << ' ' << options.max_ngrams << ' ' << options.similar_run << ' ' << options.bfloat16
        << ' ' << options.seed << ' ' << pairs.size() << ' ';
-  Sha256 hash;
+  Digest hash;
   hash.update(text.str());
   for (const auto& row : pairs.tokens) hash.update(std::as_bytes(std::span(row)));
   hash.update(std::as_bytes(pairs.pixels));
@@ -532,22 +409,6 @@ class Trainer {
   std::string fingerprint_;
 };
 
-void check_pairs(const CaptionedImages& pairs, const ModelConfig& model) {
-  const auto side = static_cast<std::size_t>(model.image_size);
-  if (pairs.pixels.size() != pairs.size() * side * side * 3) {
-    fail(ErrorCode::kInvalidArgument, "pairs: expected {} bytes of pixels for {} captions at {} px, found {}",
-         pairs.size() * side * side * 3, pairs.size(), side, pairs.pixels.size());
-  }
-  for (const auto& row : pairs.tokens) {
-    const bool valid = row.size() >= 2 &&
-                       std::ranges::all_of(row, [&](std::int32_t id) { return id >= 0 && id < model.vocabulary_size; });
-    if (!valid) {
-      fail(ErrorCode::kInvalidArgument, "pairs: expected two or more token ids in 0..{}, found others",
-           model.vocabulary_size - 1);
-    }
-  }
-}
-
 }  // namespace
 
 void PretrainOptions::validate() const {
@@ -588,38 +449,6 @@ PretrainResult pretrain(const CaptionedImages& pairs, const PretrainOptions& opt
   } catch (const c10::Error& error) {
     fail(ErrorCode::kResourceLimit, "pretrain: libtorch: {}", error.what_without_backtrace());
   }
-}
-
-Retrieval measure_retrieval(const CaptionedImages& pairs, const std::filesystem::path& folder, std::size_t group,
-                            std::uint64_t seed, const RunContext& context) {
-  if (group < 2 || pairs.size() < group) {
-    fail(ErrorCode::kInvalidArgument, "retrieval: expected at least one group of {} pairs, found {} pairs", group,
-         pairs.size());
-  }
-  ClipModel model = load_clip_model(folder);
-  check_pairs(pairs, model->config());
-  at::set_num_threads(context.thread_count());
-  const torch::NoGradGuard no_grad;
-  std::vector<std::uint32_t> order(pairs.size());
-  std::iota(order.begin(), order.end(), 0U);
-  Random(seed).shuffle(order);
-  const std::vector<std::int64_t> captions = number_captions(pairs.tokens);
-  Retrieval result{0.0, 0, group};
-  std::size_t found = 0;
-  for (std::size_t i = 0; i + group <= order.size(); i += group) {
-    context.check_stop();
-    const auto rows = std::span<const std::uint32_t>(order).subspan(i, group);
-    const Tensor images = unit(embed_images(model, pairs, rows));
-    const Tensor texts = unit(embed_captions(model, pairs, rows));
-    const Tensor best = torch::matmul(texts, images.t()).argmax(1);
-    for (std::size_t k = 0; k < group; ++k) {
-      const auto answer = static_cast<std::size_t>(best.data_ptr<std::int64_t>()[k]);
-      found += captions[rows[k]] == captions[rows[answer]] ? 1U : 0U;
-    }
-    result.captions += group;
-  }
-  result.top1 = static_cast<double>(found) / static_cast<double>(result.captions);
-  return result;
 }
 
 }  // namespace imagerank::clip

@@ -6,7 +6,7 @@
 
 namespace imagerank {
 
-struct Sha256::State {
+struct Digest::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   State() = default;
   State(const State&) = delete;
@@ -14,19 +14,23 @@ struct Sha256::State {
   ~State() { EVP_MD_CTX_free(context); }
 };
 
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-  if (state_->context == nullptr || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) {
-    fail(ErrorCode::kUnavailable, "SHA-256: this OpenSSL does not provide it");
+Digest::Digest(DigestKind kind) : state_(std::make_unique<State>()) {
+  const bool sha1 = kind == DigestKind::kSha1;
+  if (state_->context == nullptr ||
+      EVP_DigestInit_ex(state_->context, sha1 ? EVP_sha1() : EVP_sha256(), nullptr) != 1) {
+    fail(ErrorCode::kUnavailable, "{}: this OpenSSL does not provide it", sha1 ? "SHA-1" : "SHA-256");
   }
 }
 
-Sha256::~Sha256() = default;
+Digest::Digest(Digest&&) noexcept = default;
+Digest& Digest::operator=(Digest&&) noexcept = default;
+Digest::~Digest() = default;
 
-void Sha256::update(std::span<const std::byte> bytes) { EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()); }
+void Digest::update(std::span<const std::byte> bytes) { EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()); }
 
-void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
+void Digest::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
 
-std::string Sha256::hex_digest() {
+std::string Digest::hex_digest() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest = {};
   unsigned int length = 0;
   EVP_DigestFinal_ex(state_->context, digest.data(), &length);
@@ -36,7 +40,7 @@ std::string Sha256::hex_digest() {
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {
-  Sha256 hash;
+  Digest hash;
   hash.update(bytes);
   return hash.hex_digest();
 }

@@ -10,16 +10,19 @@
 
 namespace imagerank {
 
-/// SHA-256, incrementally.
-class Sha256 {
+enum class DigestKind { kSha256, kSha1 };
+
+/// A checksum, incrementally.
+class Digest {
  public:
-  Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
+  /// @throws Error kUnavailable if this OpenSSL does not provide it.
+  explicit Digest(DigestKind kind = DigestKind::kSha256);
+  Digest(Digest&&) noexcept;
+  Digest& operator=(Digest&&) noexcept;
+  ~Digest();
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text);
-  /// 64 lower-case hex digits. The object is used up.
+  /// Lower-case hex digits, 64 of SHA-256, 40 of SHA-1. The object is used up.
   [[nodiscard]] std::string hex_digest();
 
  private:
@@ -27,6 +30,7 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
+/// 64 lower-case hex digits.
 [[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
 [[nodiscard]] std::string sha256_hex(std::string_view text);
 

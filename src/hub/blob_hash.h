@@ -1,11 +1,9 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
 #include <string_view>
+
+#include "core/hash.h"
 
 namespace imagerank::hub {
 
@@ -13,21 +11,8 @@ namespace imagerank::hub {
 /// 40, the SHA-1 that git gives the content as a blob.
 [[nodiscard]] bool is_checksum(std::string_view etag) noexcept;
 
-/// The checksum of a file's content, of the same kind as the one it is to be compared with.
-class BlobHash {
- public:
-  /// @param expected  is_checksum(). @param size  of the whole content in bytes: git's SHA-1 starts with it.
-  BlobHash(std::string_view expected, std::uint64_t size);
-  BlobHash(const BlobHash&) = delete;
-  BlobHash& operator=(const BlobHash&) = delete;
-  ~BlobHash();
-  void update(std::span<const std::byte> bytes);
-  /// Lower-case hex. The object is used up.
-  [[nodiscard]] std::string hex_digest();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
+/// The checksum of a file's content to come, of the same kind as the one it is to be compared with.
+/// @param expected  is_checksum(). @param size  of the whole content in bytes: git's SHA-1 starts with it.
+[[nodiscard]] Digest blob_digest(std::string_view expected, std::uint64_t size);
 
 }  // namespace imagerank::hub

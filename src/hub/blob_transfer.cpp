@@ -49,7 +49,7 @@ class PartialBlob {
     if (descriptor_ < 0) fail_io("create");
     struct stat status = {};
     if (::fstat(descriptor_, &status) != 0) fail_io("read");
-    hash_ = std::make_unique<BlobHash>(file_.etag, file_.size);
+    hash_ = blob_digest(file_.etag, file_.size);
     if (static_cast<std::uint64_t>(status.st_size) > file_.size) {
       start_over();
     } else {
@@ -66,18 +66,18 @@ class PartialBlob {
   [[nodiscard]] std::uint64_t held() const noexcept { return held_; }
   /// Whether some of the bytes were here before this run.
   [[nodiscard]] bool inherited() const noexcept { return inherited_; }
-  [[nodiscard]] std::string digest() { return hash_->hex_digest(); }
+  [[nodiscard]] std::string digest() { return hash_.hex_digest(); }
 
   void start_over() {
     if (::ftruncate(descriptor_, 0) != 0 || ::lseek(descriptor_, 0, SEEK_SET) < 0) fail_io("write");
     context_.moved(-static_cast<std::int64_t>(held_));
-    hash_ = std::make_unique<BlobHash>(file_.etag, file_.size);
+    hash_ = blob_digest(file_.etag, file_.size);
     held_ = 0;
     inherited_ = false;
   }
 
   void append(std::span<const std::byte> bytes) {
-    hash_->update(bytes);
+    hash_.update(bytes);
     while (!bytes.empty()) {
       const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
       if (count < 0 && errno == EINTR) continue;
@@ -117,7 +117,7 @@ class PartialBlob {
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) fail_io("read");
       if (count == 0) return;
-      hash_->update(std::span(buffer).first(static_cast<std::size_t>(count)));
+      hash_.update(std::span(buffer).first(static_cast<std::size_t>(count)));
       held_ += static_cast<std::uint64_t>(count);
     }
   }
@@ -126,7 +126,7 @@ class PartialBlob {
   const RemoteFile& file_;
   std::filesystem::path path_;
   int descriptor_ = -1;
-  std::unique_ptr<BlobHash> hash_;
+  Digest hash_;
   std::uint64_t held_ = 0;
   bool inherited_ = false;
 };

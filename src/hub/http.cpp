@@ -1,13 +1,12 @@
 #include "hub/http.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <string_view>
 
 #include "core/fail.h"
+#include "http/curl.h"
 
 namespace imagerank::hub {
 namespace {
@@ -16,46 +15,9 @@ constexpr std::size_t kMostBodyBytes = std::size_t{256} << 20;  // a listing's p
 constexpr std::size_t kMostErrorBytes = std::size_t{1} << 16;
 constexpr int kMostRedirects = 10;
 
-struct EasyDeleter {
-  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
-};
 struct ListDeleter {
   void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
 };
-
-template <typename Value>
-void set_option(CURL* easy, CURLoption option, Value value) {
-  const CURLcode code = curl_easy_setopt(easy, option, value);
-  if (code != CURLE_OK) {
-    fail(ErrorCode::kUnavailable, "libcurl: expected option {} to be accepted, found: {}", static_cast<int>(option),
-         curl_easy_strerror(code));
-  }
-}
-
-const char* problem_of(CURLcode code) noexcept {
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      return "dns";
-    case CURLE_COULDNT_CONNECT:
-      return "connect";
-    case CURLE_OPERATION_TIMEDOUT:
-      return "timeout";
-    case CURLE_PARTIAL_FILE:
-      return "truncated";
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-      return "tls";
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT:
-      return "bad_response";
-    default:
-      return "connection";
-  }
-}
 
 /// scheme://host:port, ports made explicit, lower case.
 std::string origin_of(const std::string& url) {
@@ -114,7 +76,7 @@ struct HttpClient::State {
   HubSettings settings;
   std::stop_token stop;
   std::string origin;
-  std::unique_ptr<CURL, EasyDeleter> easy;
+  http::EasyHandle easy;
   std::array<char, CURL_ERROR_SIZE> error{};
   const HttpRequest* request = nullptr;
   HttpAnswer* answer = nullptr;
@@ -188,25 +150,25 @@ struct HttpClient::State {
 
   void configure() {
     CURL* const handle = easy.get();
-    set_option(handle, CURLOPT_ERRORBUFFER, error.data());
-    set_option(handle, CURLOPT_WRITEFUNCTION, &State::on_body);
-    set_option(handle, CURLOPT_WRITEDATA, static_cast<void*>(this));
-    set_option(handle, CURLOPT_HEADERFUNCTION, &State::on_header);
-    set_option(handle, CURLOPT_HEADERDATA, static_cast<void*>(this));
-    set_option(handle, CURLOPT_XFERINFOFUNCTION, &State::on_progress);
-    set_option(handle, CURLOPT_XFERINFODATA, static_cast<void*>(this));
-    set_option(handle, CURLOPT_NOPROGRESS, 0L);
-    set_option(handle, CURLOPT_NOSIGNAL, 1L);
-    set_option(handle, CURLOPT_BUFFERSIZE, 262144L);
-    set_option(handle, CURLOPT_USERAGENT, "imagerank");
-    set_option(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    set_option(handle, CURLOPT_FOLLOWLOCATION, 0L);
-    set_option(handle, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // proxies get no token
-    set_option(handle, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-    set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings.connect_timeout_s * 1000));
-    set_option(handle, CURLOPT_LOW_SPEED_LIMIT, 512L);
-    set_option(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings.stall_timeout_s));
-    if (!settings.ca_bundle.empty()) set_option(handle, CURLOPT_CAINFO, settings.ca_bundle.c_str());
+    http::set_option(handle, CURLOPT_ERRORBUFFER, error.data());
+    http::set_option(handle, CURLOPT_WRITEFUNCTION, &State::on_body);
+    http::set_option(handle, CURLOPT_WRITEDATA, static_cast<void*>(this));
+    http::set_option(handle, CURLOPT_HEADERFUNCTION, &State::on_header);
+    http::set_option(handle, CURLOPT_HEADERDATA, static_cast<void*>(this));
+    http::set_option(handle, CURLOPT_XFERINFOFUNCTION, &State::on_progress);
+    http::set_option(handle, CURLOPT_XFERINFODATA, static_cast<void*>(this));
+    http::set_option(handle, CURLOPT_NOPROGRESS, 0L);
+    http::set_option(handle, CURLOPT_NOSIGNAL, 1L);
+    http::set_option(handle, CURLOPT_BUFFERSIZE, 262144L);
+    http::set_option(handle, CURLOPT_USERAGENT, "imagerank");
+    http::set_option(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    http::set_option(handle, CURLOPT_FOLLOWLOCATION, 0L);
+    http::set_option(handle, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // proxies get no token
+    http::set_option(handle, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+    http::set_option(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings.connect_timeout_s * 1000));
+    http::set_option(handle, CURLOPT_LOW_SPEED_LIMIT, 512L);
+    http::set_option(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings.stall_timeout_s));
+    if (!settings.ca_bundle.empty()) http::set_option(handle, CURLOPT_CAINFO, settings.ca_bundle.c_str());
   }
 
   /// One hop.
@@ -216,24 +178,24 @@ struct HttpClient::State {
       list = curl_slist_append(list, fmt::format("Authorization: Bearer {}", settings.token).c_str());
     const std::unique_ptr<curl_slist, ListDeleter> headers(list);
     const std::string range = fmt::format("{}-", request->from);
-    set_option(easy.get(), CURLOPT_URL, url.c_str());
-    set_option(easy.get(), CURLOPT_HTTPHEADER, headers.get());
-    set_option(easy.get(), CURLOPT_NOBODY, request->head ? 1L : 0L);
-    if (!request->head) set_option(easy.get(), CURLOPT_HTTPGET, 1L);
-    set_option(easy.get(), CURLOPT_RANGE, request->from > 0 ? range.c_str() : nullptr);
+    http::set_option(easy.get(), CURLOPT_URL, url.c_str());
+    http::set_option(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+    http::set_option(easy.get(), CURLOPT_NOBODY, request->head ? 1L : 0L);
+    if (!request->head) http::set_option(easy.get(), CURLOPT_HTTPGET, 1L);
+    http::set_option(easy.get(), CURLOPT_RANGE, request->from > 0 ? range.c_str() : nullptr);
     error[0] = '\0';
     refused = too_large = false;
     answer->body.clear();
     std::erase_if(answer->headers, [](const auto& header) { return !header.first.starts_with("x-"); });
     const CURLcode result = curl_easy_perform(easy.get());
-    set_option(easy.get(), CURLOPT_HTTPHEADER, static_cast<curl_slist*>(nullptr));
+    http::set_option(easy.get(), CURLOPT_HTTPHEADER, static_cast<curl_slist*>(nullptr));
     return result;
   }
 
   void describe(const std::string& url, CURLcode result) {
     answer->status = status();
     if (result != CURLE_OK) {
-      answer->problem = refused ? "refused" : too_large ? "too_large" : problem_of(result);
+      answer->problem = refused ? "refused" : too_large ? "too_large" : std::string(http::transfer_problem(result));
       answer->detail =
           fmt::format("{}: {}", shown_url(url), error[0] != '\0' ? error.data() : curl_easy_strerror(result));
     } else {
@@ -246,10 +208,9 @@ struct HttpClient::State {
 };
 
 HttpClient::HttpClient(const HubSettings& settings, std::stop_token stop) : state_(std::make_unique<State>()) {
-  static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
-  state_->easy.reset(kStarted == CURLE_OK ? curl_easy_init() : nullptr);
-  if (!state_->easy)
-    fail(ErrorCode::kUnavailable, "libcurl: expected to start, found: {}", curl_easy_strerror(kStarted));
+  http::start_libcurl();
+  state_->easy.reset(curl_easy_init());
+  if (!state_->easy) fail(ErrorCode::kUnavailable, "libcurl: expected a transfer, found none (out of memory)");
   state_->settings = settings;
   state_->stop = std::move(stop);
   state_->origin = origin_of(settings.endpoint);

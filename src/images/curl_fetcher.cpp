@@ -1,4 +1,3 @@
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -12,14 +11,12 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "http/curl.h"
 #include "images/fetcher.h"
 
 namespace imagerank::images {
 namespace {
 
-struct EasyDeleter {
-  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
-};
 struct MultiDeleter {
   void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
 };
@@ -29,7 +26,7 @@ class CurlFetcher;
 /// One reusable transfer: a libcurl handle and what its callbacks need.
 struct Slot {
   CurlFetcher* owner = nullptr;
-  std::unique_ptr<CURL, EasyDeleter> easy;
+  http::EasyHandle easy;
   std::array<char, CURL_ERROR_SIZE> error{};
   std::string body;
   std::size_t ticket = 0;
@@ -72,60 +69,10 @@ std::string address_text(std::span<const std::uint8_t> address) {
   return text.empty() ? "unknown address family" : text;
 }
 
-void start_libcurl() {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (started != CURLE_OK) {
-    fail(ErrorCode::kUnavailable, "libcurl: expected to start, found: {}", curl_easy_strerror(started));
-  }
-}
-
-template <typename Value>
-void set_option(CURL* easy, CURLoption option, Value value) {
-  const CURLcode code = curl_easy_setopt(easy, option, value);
-  if (code != CURLE_OK) {
-    fail(ErrorCode::kUnavailable, "libcurl: expected option {} to be accepted, found: {}", static_cast<int>(option),
-         curl_easy_strerror(code));
-  }
-}
-
-std::string_view reason_of(CURLcode code) noexcept {
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      return "dns";
-    case CURLE_COULDNT_CONNECT:
-      return "connect";
-    case CURLE_OPERATION_TIMEDOUT:
-      return "timeout";
-    case CURLE_PARTIAL_FILE:
-      return "truncated";
-    case CURLE_TOO_MANY_REDIRECTS:
-      return "redirects";
-    case CURLE_FILESIZE_EXCEEDED:
-      return "too_large";
-    case CURLE_UNSUPPORTED_PROTOCOL:  // the URL given was http(s), so a redirect led elsewhere: to file:, ftp:, ...
-      return "refused_address";
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-      return "tls";
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_URL_MALFORMAT:  // in a Location header
-      return "bad_response";
-    default:
-      return "connection";
-  }
-}
-
 class CurlFetcher final : public Fetcher {
  public:
   CurlFetcher(const FetchOptions& options, AddressCheck refused) : options_(options), refused_(refused) {
-    start_libcurl();
+    http::start_libcurl();
     multi_.reset(curl_multi_init());
     if (!multi_) fail(ErrorCode::kUnavailable, "libcurl: expected a transfer set, found none (out of memory)");
     curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(options.concurrency) * 2);
@@ -150,7 +97,7 @@ class CurlFetcher final : public Fetcher {
     slot.refused_address.clear();
     slot.paused = slot.too_large = slot.out_of_memory = false;
     slot.error[0] = '\0';
-    set_option(slot.easy.get(), CURLOPT_URL, url.text.c_str());
+    http::set_option(slot.easy.get(), CURLOPT_URL, url.text.c_str());
     const CURLMcode added = curl_multi_add_handle(multi_.get(), slot.easy.get());
     if (added != CURLM_OK) {
       fail(ErrorCode::kUnavailable, "libcurl: expected to add a transfer, found: {}", curl_multi_strerror(added));
@@ -285,7 +232,7 @@ class CurlFetcher final : public Fetcher {
       transfer.reason = "too_large";
       transfer.detail = fmt::format("expected at most {} bytes", options_.max_image_bytes);
     } else {
-      transfer.reason = reason_of(result);
+      transfer.reason = http::transfer_problem(result);
       transfer.detail = slot.error[0] != '\0' ? slot.error.data() : curl_easy_strerror(result);
     }
     slot.body = std::string();
@@ -328,25 +275,25 @@ class CurlFetcher final : public Fetcher {
 
   void configure(Slot& slot) const {
     CURL* easy = slot.easy.get();
-    set_option(easy, CURLOPT_PRIVATE, static_cast<void*>(&slot));
-    set_option(easy, CURLOPT_ERRORBUFFER, slot.error.data());
-    set_option(easy, CURLOPT_WRITEFUNCTION, &CurlFetcher::on_body);
-    set_option(easy, CURLOPT_WRITEDATA, static_cast<void*>(&slot));
-    set_option(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlFetcher::on_socket);
-    set_option(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&slot));
-    set_option(easy, CURLOPT_NOSIGNAL, 1L);
-    set_option(easy, CURLOPT_USERAGENT, "imagerank");
-    set_option(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    set_option(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    set_option(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    set_option(easy, CURLOPT_MAXREDIRS, static_cast<long>(options_.max_redirects));
-    set_option(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout_ms));
-    set_option(easy, CURLOPT_LOW_SPEED_LIMIT, 512L);
-    set_option(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_timeout_s));
-    set_option(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.total_timeout_s * 1000));
-    set_option(easy, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options_.max_image_bytes));
-    set_option(easy, CURLOPT_PROXY, options_.proxy.c_str());  // "" also switches the environment's proxies off
-    set_option(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+    http::set_option(easy, CURLOPT_PRIVATE, static_cast<void*>(&slot));
+    http::set_option(easy, CURLOPT_ERRORBUFFER, slot.error.data());
+    http::set_option(easy, CURLOPT_WRITEFUNCTION, &CurlFetcher::on_body);
+    http::set_option(easy, CURLOPT_WRITEDATA, static_cast<void*>(&slot));
+    http::set_option(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlFetcher::on_socket);
+    http::set_option(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&slot));
+    http::set_option(easy, CURLOPT_NOSIGNAL, 1L);
+    http::set_option(easy, CURLOPT_USERAGENT, "imagerank");
+    http::set_option(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    http::set_option(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    http::set_option(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    http::set_option(easy, CURLOPT_MAXREDIRS, static_cast<long>(options_.max_redirects));
+    http::set_option(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout_ms));
+    http::set_option(easy, CURLOPT_LOW_SPEED_LIMIT, 512L);
+    http::set_option(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_timeout_s));
+    http::set_option(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.total_timeout_s * 1000));
+    http::set_option(easy, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options_.max_image_bytes));
+    http::set_option(easy, CURLOPT_PROXY, options_.proxy.c_str());  // "" also switches the environment's proxies off
+    http::set_option(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   }
 
   FetchOptions options_;

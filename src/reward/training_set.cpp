@@ -63,7 +63,7 @@ std::vector<Row> first_of_shuffle(const std::vector<Row>& rows, std::uint64_t li
 }
 
 template <typename T>
-void hash_values(Sha256& hash, const std::vector<T>& values) {
+void hash_values(Digest& hash, const std::vector<T>& values) {
   hash.update(std::to_string(values.size()) + ":");
   hash.update(std::as_bytes(std::span(values)));
 }
@@ -125,7 +125,7 @@ TrainingSet make_training_set(const Examples& examples, InputScaling scaling, Lo
 
 std::string fingerprint(const Examples& examples) {
   static_assert(sizeof(LabelledPoint) == 12 && sizeof(PreferencePair) == 20, "hashed as bytes: no padding allowed");
-  Sha256 hash;
+  Digest hash;
   hash.update(std::to_string(examples.class_count) + "/" + std::to_string(examples.images.dim) + "/");
   hash_values(hash, examples.images.values);
   hash_values(hash, examples.texts.values);

@@ -1,4 +1,5 @@
 #include "clip/pretrain.h"
+#include "clip/retrieval.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -136,9 +136,9 @@ TEST(Safetensors, RejectsLyingAndTruncatedFiles) {
   EXPECT_EQ(code_of([&] { const SafetensorsFile file(folder / "short"); }), ErrorCode::kCorruptData);
 }
 
-TEST(Sha256, KnownDigests) {
+TEST(Digest, KnownDigests) {
   EXPECT_EQ(sha256_hex(std::string_view()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  Sha256 hash;
+  Digest hash;
   hash.update("ab");
   hash.update("c");
   EXPECT_EQ(hash.hex_digest(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -6,15 +6,12 @@
 
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <ctime>
 #include <thread>
 
 #include "core/atomic_file.h"
 #include "hub/cache.h"
-#include "imagerank/error.h"
-#include "support/hub_server.h"
-#include "support/test_support.h"
+#include "hub/pull_world.h"
 
 namespace imagerank::hub {
 namespace {
@@ -24,67 +21,9 @@ using test::HttpResponse;
 using test::HubRequest;
 using test::HubServer;
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr const char* kToken = "hf_secret0123456789";
-
-std::string noise(std::size_t size) {
-  std::string text(size, '\0');
-  std::uint32_t state = 12345;
-  for (char& c : text) c = static_cast<char>((state = state * 1664525U + 1013904223U) >> 24);
-  return text;
-}
-
-class PullTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ::setenv("no_proxy", "127.0.0.1", 1);  // the machine may have a proxy
-    hub_.files = {{"README.md", {"hello\n", false}},
-                  {"data/a.parquet", {noise(300000), true}},
-                  {"data/b c.parquet", {noise(1000), true}},
-                  {"data/empty", {"", false}}};
-    settings_.endpoint = hub_.endpoint();
-    settings_.cache = folder_ / "hub";
-    settings_.backoff_ms = 1;
-    settings_.stall_timeout_s = 5;
-    request_.repository = {RepositoryKind::kDataset, "org/name"};
-  }
-
-  PullResult pull() { return hub::pull(settings_, request_, {}); }
-
-  /// The message of the error that the pull ends with.
-  std::string error_of(ErrorCode code) {
-    try {
-      pull();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), code) << error.what();
-      EXPECT_THAT(error.what(), Not(HasSubstr(kToken)));
-      EXPECT_THAT(error.what(), Not(HasSubstr("\n")));
-      return error.what();
-    }
-    ADD_FAILURE() << "expected an error";
-    return "";
-  }
-
-  [[nodiscard]] std::filesystem::path root() const { return settings_.cache / "datasets--org--name"; }
-  [[nodiscard]] std::filesystem::path snapshot(const std::string& path) const {
-    return root() / "snapshots" / hub_.commit / path;
-  }
-  [[nodiscard]] std::string etag(const std::string& path) const { return test::hub_etag(hub_.files.at(path)); }
-  [[nodiscard]] std::filesystem::path incomplete(const std::string& path) const {
-    return root() / "blobs" / (etag(path) + ".incomplete");
-  }
-  void only(const std::string& path) { request_.patterns = {path}; }
-
-  test::TemporaryFolder folder_;
-  HubServer hub_{"org/name"};
-  HubSettings settings_;
-  PullRequest request_;
-};
 
 TEST_F(PullTest, FilesComeInTheLayoutOfHuggingfaceHub) {
   const PullResult result = pull();
@@ -235,187 +174,6 @@ TEST_F(PullTest, AServerThatDropsForEverIsGivenUpAndWhatCameStays) {
   EXPECT_THAT(hub_.file_requests(), SizeIs(3));  // the one that brought bytes, then two that did not
   EXPECT_EQ(std::filesystem::file_size(incomplete("data/a.parquet")), 5000U);
   EXPECT_FALSE(std::filesystem::exists(root() / "refs/main"));
-}
-
-TEST_F(PullTest, RetryAfterIsHonoured) {
-  const auto http_date = [] {
-    const std::time_t when = std::time(nullptr) + 2;
-    std::tm parts{};
-    ::gmtime_r(&when, &parts);
-    std::array<char, 64> text{};
-    std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    return std::string(text.data());
-  };
-  for (const int status : {429, 503}) {
-    std::filesystem::remove_all(settings_.cache);
-    int asked = 0;
-    hub_.hook = [&](const HubRequest& request, const HttpResponse&) {
-      if (request.path.find("/resolve/") == std::string::npos || asked++ > 0) return std::optional<HttpResponse>();
-      HttpResponse busy;
-      busy.status = status;
-      busy.headers = {{"Retry-After", status == 429 ? "1" : http_date()}};
-      return std::optional(busy);
-    };
-    only("data/a.parquet");
-    const auto start = std::chrono::steady_clock::now();
-    EXPECT_THAT(pull().failed, IsEmpty());
-    EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(900)) << status;
-    EXPECT_EQ(asked, 2);
-  }
-}
-
-TEST_F(PullTest, AWaitThatIsTooLongEndsTheRun) {
-  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
-    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
-    HttpResponse busy;
-    busy.status = 429;
-    busy.headers = {{"Retry-After", "7200"}};
-    return std::optional(busy);
-  };
-  EXPECT_THAT(error_of(ErrorCode::kUnavailable), HasSubstr("7200 s"));
-}
-
-TEST_F(PullTest, PassingErrorsOfTheListingAreTriedAgain) {
-  int failures = 0;
-  hub_.hook = [&](const HubRequest& request, const HttpResponse&) {
-    if (!request.path.starts_with("/api/") || failures >= 3) return std::optional<HttpResponse>();
-    HttpResponse broken;
-    broken.status = std::array{500, 502, 504}[static_cast<std::size_t>(failures++)];
-    return std::optional(broken);
-  };
-  EXPECT_THAT(pull().files, SizeIs(4));
-  EXPECT_EQ(failures, 3);
-}
-
-TEST_F(PullTest, AGatedDatasetSaysHowToGiveAToken) {
-  hub_.token = kToken;
-  EXPECT_THAT(error_of(ErrorCode::kRefused),
-              AllOf(HasSubstr("gated"), HasSubstr("HF_TOKEN"), HasSubstr("401"), HasSubstr("/datasets/org/name")));
-  settings_.token = "hf_wrong";
-  EXPECT_THAT(error_of(ErrorCode::kRefused), AllOf(HasSubstr("accepted"), Not(HasSubstr("hf_wrong"))));
-  settings_.token = kToken;
-  EXPECT_THAT(pull().files, SizeIs(4));
-}
-
-TEST_F(PullTest, AFileThatIsGatedEndsTheRun) {
-  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
-    if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
-    HttpResponse gated;
-    gated.status = 403;
-    return std::optional(gated);
-  };
-  settings_.token = kToken;
-  EXPECT_THAT(error_of(ErrorCode::kRefused), AllOf(HasSubstr("403"), HasSubstr("accepted its terms")));
-}
-
-TEST_F(PullTest, WhatIsNotThereIsNamed) {
-  request_.repository.id = "org/other";
-  EXPECT_THAT(error_of(ErrorCode::kNotFound), AllOf(HasSubstr("dataset org/other at 'main'"), HasSubstr("404")));
-  request_.repository = {RepositoryKind::kDataset, "org/name", "v9"};
-  EXPECT_THAT(error_of(ErrorCode::kNotFound), HasSubstr("'v9'"));
-}
-
-TEST_F(PullTest, AFileThatIsGoneFailsAloneAndTheOthersCome) {
-  hub_.hook = [](const HubRequest& request, const HttpResponse&) {
-    if (request.path.find("README.md") == std::string::npos) return std::optional<HttpResponse>();
-    HttpResponse gone;
-    gone.status = 404;
-    return std::optional(gone);
-  };
-  const PullResult result = pull();
-  EXPECT_THAT(result.files, SizeIs(3));
-  ASSERT_THAT(result.failed, SizeIs(1));
-  EXPECT_EQ(result.failed[0].item, "README.md");
-  EXPECT_EQ(result.failed[0].reason, "http_404");
-}
-
-TEST_F(PullTest, OtherBytesThanTheChecksumSaysAreThrownAway) {
-  for (const std::string name : {"data/a.parquet", "README.md"}) {
-    hub_.hook = [](const HubRequest& request, const HttpResponse& normal) {
-      if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
-      HttpResponse other = normal;
-      other.body.back() = static_cast<char>(other.body.back() ^ 1);
-      return std::optional(other);
-    };
-    only(name);
-    const PullResult result = pull();
-    ASSERT_THAT(result.failed, SizeIs(1));
-    EXPECT_EQ(result.failed[0].reason, "wrong_checksum");
-    EXPECT_THAT(result.failed[0].detail, HasSubstr(etag(name)));
-    EXPECT_FALSE(std::filesystem::exists(incomplete(name)));
-    EXPECT_FALSE(std::filesystem::exists(root() / "blobs" / etag(name)));
-    EXPECT_FALSE(std::filesystem::exists(snapshot(name)));
-  }
-}
-
-TEST_F(PullTest, AnotherSizeIsRefused) {
-  const auto& content = hub_.files.at("data/a.parquet").content;
-  for (const std::string& body : {content + "x", content.substr(1)}) {
-    for (const bool says_so : {true, false}) {
-      hub_.hook = [&](const HubRequest& request, const HttpResponse& normal) {
-        if (request.path.find("/resolve/") == std::string::npos) return std::optional<HttpResponse>();
-        HttpResponse other = normal;
-        other.body = body;
-        if (says_so) other.headers = {{"X-Linked-Size", std::to_string(body.size())}};
-        return std::optional(other);
-      };
-      only("data/a.parquet");
-      const PullResult result = pull();
-      ASSERT_THAT(result.failed, SizeIs(1));
-      EXPECT_EQ(result.failed[0].reason, "wrong_size");
-      EXPECT_FALSE(std::filesystem::exists(incomplete("data/a.parquet")));
-    }
-  }
-}
-
-TEST_F(PullTest, ARedirectToAnotherHostGetsNoToken) {
-  HubServer store("org/name");
-  store.files = hub_.files;
-  hub_.content_host = store.endpoint();
-  hub_.token = kToken;
-  settings_.token = kToken;
-  EXPECT_THAT(pull().failed, IsEmpty());
-  EXPECT_EQ(load_file(snapshot("data/a.parquet")), hub_.files.at("data/a.parquet").content);
-  for (const HubRequest& request : hub_.requests()) EXPECT_EQ(request.authorization, fmt::format("Bearer {}", kToken));
-  const auto elsewhere = store.requests();
-  ASSERT_THAT(elsewhere, SizeIs(3));  // an empty file needs no request
-  for (const HubRequest& request : elsewhere) EXPECT_EQ(request.authorization, "");
-}
-
-TEST_F(PullTest, ARangeSurvivesARedirectAndSignaturesAreNotShown) {
-  HubServer store("org/name");
-  store.files = hub_.files;
-  hub_.content_host = store.endpoint();
-  test::write_text(incomplete("data/a.parquet"), hub_.files.at("data/a.parquet").content.substr(0, 1000));
-  only("data/a.parquet");
-  pull();
-  ASSERT_THAT(store.requests(), SizeIs(1));
-  EXPECT_EQ(store.requests()[0].range, "bytes=1000-");
-  std::filesystem::remove_all(settings_.cache);
-  store.hook = [](const HubRequest&, const HttpResponse&) {
-    HttpResponse gone;
-    gone.status = 410;
-    return std::optional(gone);
-  };
-  const PullResult result = pull();
-  ASSERT_THAT(result.failed, SizeIs(1));
-  EXPECT_EQ(result.failed[0].reason, "http_410");
-  EXPECT_THAT(result.failed[0].detail, Not(HasSubstr("secret")));
-}
-
-TEST_F(PullTest, RedirectsThatNeverEndAreGivenUp) {
-  hub_.content_host = hub_.endpoint();
-  hub_.hook = [this](const HubRequest& request, const HttpResponse&) {
-    if (!request.path.starts_with("/cdn/")) return std::optional<HttpResponse>();
-    HttpResponse round;
-    round.status = 302;
-    round.headers = {{"Location", hub_.endpoint() + "/cdn/again"}};
-    return std::optional(round);
-  };
-  only("data/a.parquet");
-  const PullResult result = pull();
-  ASSERT_THAT(result.failed, SizeIs(1));
-  EXPECT_EQ(result.failed[0].reason, "redirects");
 }
 
 TEST_F(PullTest, TheListingComesInPages) {

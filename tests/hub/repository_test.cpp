@@ -75,9 +75,9 @@ TEST(Listing, NextLink) {
 }
 
 /// The values that `sha256sum` and `git hash-object` print.
-TEST(BlobHash, KnownValues) {
+TEST(BlobDigest, KnownValues) {
   const auto digest = [](const std::string& text, std::size_t digits) {
-    BlobHash hash(std::string(digits, '0'), text.size());
+    Digest hash = blob_digest(std::string(digits, '0'), text.size());
     hash.update(std::as_bytes(std::span(text)));
     return hash.hex_digest();
   };

@@ -33,7 +33,7 @@ std::string decoded(const std::string& text) {
 }  // namespace
 
 std::string hub_etag(const HubFile& file) {
-  hub::BlobHash hash(std::string(file.lfs ? 64 : 40, '0'), file.content.size());
+  Digest hash = hub::blob_digest(std::string(file.lfs ? 64 : 40, '0'), file.content.size());
   hash.update(std::as_bytes(std::span(file.content)));
   return hash.hex_digest();
 }
