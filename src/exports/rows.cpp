@@ -39,33 +39,26 @@ std::string_view split_column(const workspace::TableSchema& schema) {
 }  // namespace
 
 Rows::Rows(const workspace::Workspace& workspace, const ExportSettings& settings, const RunContext& context)
-    : workspace_(workspace), context_(context), spill_(temporary_beside(workspace.root() / "export")) {
+    : workspace_(workspace), context_(context), database_(context.threads, workspace.root()) {
   const workspace::TableSchema& schema = workspace::table_schema(settings.table);
   const std::string_view split = split_column(schema);
   if (!settings.split.empty() && split.empty())
     fail(ErrorCode::kInvalidArgument, "--split: expected a table with splits, found '{}'", settings.table);
-  remove_stale_temporaries(workspace.root());
-  database_ = std::make_unique<workspace::Database>(context.threads, spill_);
-  workspace.attach(*database_, settings.table);
+  workspace.attach(database_, settings.table);
   const std::string where =
       settings.split.empty() ? "" : fmt::format(" WHERE {} = {}", split, workspace::sql_literal(settings.split));
-  database_->execute(fmt::format("CREATE VIEW source AS SELECT * FROM {}{}", settings.table, where));
-}
-
-Rows::~Rows() {
-  database_.reset();
-  std::error_code error;
-  std::filesystem::remove_all(spill_, error);
+  database_.execute(
+      fmt::format("CREATE VIEW source AS SELECT * FROM {}{} ORDER BY {}", settings.table, where, schema.key));
 }
 
 void Rows::find_images() {
-  workspace_.attach(*database_, "images");
-  database_->execute(
+  workspace_.attach(database_, "images");
+  database_.execute(
       "CREATE TABLE present (image_uid VARCHAR, path VARCHAR, url VARCHAR, width INTEGER, height INTEGER)");
   // A second database reads while this one is written: a query that streams must not meet another on its connection.
   workspace::Database reader(1);
   workspace_.attach(reader, "images");
-  workspace::Database::Appender appender(*database_, "present");
+  workspace::Database::Appender appender(database_, "present");
   std::uint64_t done = 0;
   reader.for_each_chunk("SELECT image_uid, path, url, width, height FROM images", [&](const workspace::Table& rows) {
     context_.check_stop();

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <string>
 
 #include "core/progress.h"
@@ -10,16 +9,15 @@
 
 namespace imagerank::exports {
 
-/// A database with one table of the workspace as view `source`, filtered by split, and a folder to spill to.
+/// A database with one table of the workspace as view `source`, filtered by split, in the order of the table's key.
 class Rows {
  public:
   /// @throws Error kNotFound, kInvalidArgument (unknown table, a split of a table without splits), kCorruptData.
   Rows(const workspace::Workspace& workspace, const ExportSettings& settings, const RunContext& context);
   Rows(const Rows&) = delete;
   Rows& operator=(const Rows&) = delete;
-  ~Rows();
 
-  [[nodiscard]] workspace::Database& database() noexcept { return *database_; }
+  [[nodiscard]] workspace::Database& database() noexcept { return database_; }
   /// Makes table `present` (image_uid, path, url VARCHAR; width, height INTEGER) of the images of the workspace: path
   /// is absolute, NULL where there is no such file.
   void find_images();
@@ -27,8 +25,7 @@ class Rows {
  private:
   const workspace::Workspace& workspace_;
   const RunContext& context_;
-  std::filesystem::path spill_;
-  std::unique_ptr<workspace::Database> database_;
+  workspace::Database database_;
 };
 
 /// Fails with kNotFound if there is nothing to write. @param counts  says why in `skipped`.

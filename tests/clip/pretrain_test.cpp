@@ -1,5 +1,4 @@
 #include "clip/pretrain.h"
-#include "clip/retrieval.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "clip/pretrain_batches.h"
+#include "clip/retrieval.h"
 #include "core/atomic_file.h"
 #include "imagerank/error.h"
 #include "support/test_support.h"
