@@ -38,8 +38,10 @@ struct Slot {
   std::size_t discarded = 0;    ///< bytes of an error page
   std::string refused_address;  ///< the address that was refused, as text
   Transport::Clock::time_point started;
+  Transport::Clock::time_point first_byte;
   Transport::Clock::time_point last_byte;
   milliseconds first_byte_timeout{0};
+  milliseconds stall_timeout{0};
   bool active = false;
   bool answered = false;  ///< the first byte of an answer is here
   bool paused = false;
@@ -167,8 +169,9 @@ class CurlTransport final : public Transport {
 
   /// @return false ends the transfer.
   bool read_header(Slot& slot, std::string_view line) noexcept {
-    slot.answered = true;
     slot.last_byte = now();
+    if (!slot.answered) slot.first_byte = slot.last_byte;
+    slot.answered = true;
     try {
       if (line.starts_with("HTTP/")) {  // of each answer on the way: redirects, 100 Continue
         slot.etag.clear();
@@ -257,7 +260,7 @@ class CurlTransport final : public Transport {
     last_look_ = time;
     for (const auto& slot : slots_) {
       if (!slot->active || slot->paused) continue;
-      milliseconds limit = settings_.stall_timeout;
+      milliseconds limit = slot->stall_timeout;
       auto since = slot->last_byte;
       if (!slot->answered) {
         curl_off_t connected_us = 0;
@@ -286,7 +289,7 @@ class CurlTransport final : public Transport {
     if (slot.out_of_memory) fail(ErrorCode::kResourceLimit, "fetching: expected memory for an image, found none left");
     Transfer transfer;
     transfer.ticket = slot.ticket;
-    transfer.no_answer = !slot.answered;
+    if (slot.answered) transfer.answered_after = std::chrono::ceil<milliseconds>(slot.first_byte - slot.started);
     long status = 0;
     curl_easy_getinfo(slot.easy.get(), CURLINFO_RESPONSE_CODE, &status);
     const bool ended_on_error_page = status >= 300 && (result == CURLE_WRITE_ERROR || result == CURLE_PARTIAL_FILE ||
@@ -321,6 +324,7 @@ class CurlTransport final : public Transport {
   Transfer read_file(std::size_t ticket, const std::string& path) {
     Transfer transfer;
     transfer.ticket = ticket;
+    transfer.answered_after = milliseconds(0);
     std::error_code error;
     if (!settings_.allow_local) {
       transfer.reason = "refused_address";
@@ -365,6 +369,7 @@ class CurlTransport final : public Transport {
     slot.error[0] = '\0';
     slot.started = slot.last_byte = now();
     slot.first_byte_timeout = request.first_byte_timeout;
+    slot.stall_timeout = request.stall_timeout;
     curl_slist* headers = nullptr;
     if (!request.etag.empty())
       headers = curl_slist_append(headers, fmt::format("If-None-Match: {}", request.etag).c_str());
@@ -386,7 +391,7 @@ class CurlTransport final : public Transport {
     http::set_option(easy, CURLOPT_HEADERDATA, static_cast<void*>(&slot));
     http::set_option(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlTransport::on_socket);
     http::set_option(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&slot));
-    http::set_option(easy, CURLOPT_BUFFERSIZE, 131072L);
+    http::set_option(easy, CURLOPT_BUFFERSIZE, 65536L);
     http::set_option(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     http::set_option(easy, CURLOPT_DNS_CACHE_TIMEOUT, 600L);
     http::set_option(easy, CURLOPT_NOSIGNAL, 1L);

@@ -11,11 +11,12 @@
 
 namespace imagerank::fetch {
 
-/// How long a host usually takes to answer: the longest of its last 64 answers, once there are 16.
+/// How long a host takes to answer.
 class AnswerTimes {
  public:
   void add(milliseconds time) noexcept { times_[count_++ % times_.size()] = time; }
-  [[nodiscard]] std::optional<milliseconds> longest() const noexcept;
+  /// Nine of ten of the last 64 answers came sooner; empty until there are 16.
+  [[nodiscard]] std::optional<milliseconds> usual() const;
 
  private:
   std::array<milliseconds, 64> times_{};
@@ -35,7 +36,7 @@ struct Host {
   Transport::Clock::time_point not_before;   ///< holds all of them back
   Transport::Clock::time_point last_answer;  ///< of any transfer
   AnswerTimes answers;
-  int silent_in_a_row = 0;  ///< tries that gave no answer, since the last that did
+  int silent_in_a_row = 0;  ///< tries that gave no answer, begun after the last answer
   bool down = false;
   std::string down_reason;
   Transport::Clock::time_point next_probe;  ///< while down
@@ -44,8 +45,9 @@ struct Host {
   [[nodiscard]] std::size_t take_next();
 };
 
-/// How long the next try of a URL may wait for an answer's first byte.
-[[nodiscard]] milliseconds first_byte_limit(const Host& host, int tries_before, const NetworkSettings& settings);
+/// How long the next try of a URL may wait for a byte, where its last try may wait `limit`: the first not much longer
+/// than this host usually takes, each later one four times as long as the one before.
+[[nodiscard]] milliseconds patience(const Host& host, int tries_before, int retries, milliseconds limit);
 
 /// After so long without a byte a transfer counts as one that waits for its server.
 [[nodiscard]] milliseconds quiet_after(const Host& host);

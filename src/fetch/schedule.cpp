@@ -187,7 +187,8 @@ class Schedule {
     ++in_flight_;
     job.started = transport_.now();
     transport_.start({ticket, job.wanted.url, job.wanted.etag, job.wanted.last_modified,
-                      first_byte_limit(host, job.tries, settings_)});
+                      patience(host, job.tries, settings_.retries, settings_.first_byte_timeout),
+                      patience(host, job.tries, settings_.retries, settings_.stall_timeout)});
     ++job.tries;
     set_quiet(job, job.silent);
   }
@@ -238,7 +239,7 @@ class Schedule {
     Job& job = jobs_[ticket];
     Host& host = *job.host;
     set_quiet(job, false);
-    job.silent = transfer.no_answer;
+    job.silent = !transfer.answered_after;
     --host.in_flight;
     --in_flight_;
     note_behaviour(host, job, transfer);
@@ -258,7 +259,7 @@ class Schedule {
         return;
       }
       constexpr int kSilent = 10;
-      if (transfer.no_answer && host.silent_in_a_row >= kSilent && job.tries > settings_.retries) {
+      if (!transfer.answered_after && host.silent_in_a_row >= kSilent && job.tries > settings_.retries) {
         host.down = true;
         host.down_reason = fetched.reason;
         host.next_probe = transport_.now() + kProbeInterval;
@@ -282,14 +283,14 @@ class Schedule {
 
   void note_behaviour(Host& host, const Job& job, const Transfer& transfer) {
     const auto now = transport_.now();
-    if (transfer.no_answer) {
-      ++host.silent_in_a_row;
+    if (!transfer.answered_after) {
+      if (job.started > host.last_answer) ++host.silent_in_a_row;
       return;
     }
     host.last_answer = now;
     host.silent_in_a_row = 0;
     host.down = false;
-    host.answers.add(std::chrono::duration_cast<milliseconds>(now - job.started));
+    host.answers.add(*transfer.answered_after);
   }
 
   /// @return false if there is no try left or the server asks for more patience than the settings allow.

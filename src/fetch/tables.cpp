@@ -35,20 +35,23 @@ void load_outcomes(workspace::Database& database, const FetchLedger& ledger) {
   database.execute(
       "CREATE TABLE by_url AS SELECT i.url, i.path AS old_path, o.* FROM images i JOIN outcome o USING (image_uid) "
       "WHERE o.of_url = 1 AND i.url <> ''");
+  // A row whose own file is there stays as it is unless the URL's new file is there too.
+  database.execute(R"(
+    CREATE TABLE verdict AS
+    SELECT image_uid, status, path, sha256, width, height FROM outcome
+    UNION ALL
+    SELECT i.image_uid, u.status, u.path, u.sha256, u.width, u.height FROM images i JOIN by_url u USING (url)
+    WHERE i.image_uid <> u.image_uid AND i.image_uid NOT IN (SELECT image_uid FROM outcome)
+      AND (i.status <> 'ok' OR u.status = 'ok' OR i.path = u.old_path))");
 }
 
-/// A failure leaves what is known of an earlier file. A row whose own file is there stays as it is unless the URL's
-/// new file is there too.
+/// A failure leaves what is known of an earlier file.
 constexpr const char* kImages = R"(
-  SELECT i.image_uid, i.url,
-         CASE WHEN coalesce(o.status, u.status) = 'ok' THEN coalesce(o.path, u.path) ELSE i.path END AS path,
-         i.model, i.prompt,
-         CASE WHEN coalesce(o.status, u.status) = 'ok' THEN coalesce(o.width, u.width) ELSE i.width END AS width,
-         CASE WHEN coalesce(o.status, u.status) = 'ok' THEN coalesce(o.height, u.height) ELSE i.height END AS height,
-         CASE WHEN coalesce(o.status, u.status) = 'ok' THEN coalesce(o.sha256, u.sha256) ELSE i.sha256 END AS sha256,
-         coalesce(o.status, u.status, i.status) AS status
-  FROM images i LEFT JOIN outcome o USING (image_uid)
-  LEFT JOIN by_url u ON i.url = u.url AND (i.status <> 'ok' OR u.status = 'ok' OR i.path = u.old_path))";
+  SELECT image_uid, url, CASE WHEN v.status = 'ok' THEN v.path ELSE i.path END AS path, model, prompt,
+         CASE WHEN v.status = 'ok' THEN v.width ELSE i.width END AS width,
+         CASE WHEN v.status = 'ok' THEN v.height ELSE i.height END AS height,
+         CASE WHEN v.status = 'ok' THEN v.sha256 ELSE i.sha256 END AS sha256, coalesce(v.status, i.status) AS status
+  FROM images i LEFT JOIN verdict v USING (image_uid))";
 
 constexpr const char* kValidators = R"(
   SELECT url, etag, last_modified FROM validators ANTI JOIN (SELECT url FROM by_url WHERE status = 'ok') USING (url)

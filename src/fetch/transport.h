@@ -91,10 +91,11 @@ class Body {
 /// One try of one URL.
 struct Request {
   std::size_t ticket = 0;
-  std::string_view url;            ///< read by start() only
-  std::string_view etag;           ///< "" none; else asks for the body only if it changed (If-None-Match)
-  std::string_view last_modified;  ///< "" none; the same (If-Modified-Since)
-  milliseconds first_byte_timeout{0};
+  std::string_view url;                ///< read by start() only
+  std::string_view etag;               ///< "" none; else asks for the body only if it changed (If-None-Match)
+  std::string_view last_modified;      ///< "" none; the same (If-Modified-Since)
+  milliseconds first_byte_timeout{0};  ///< of this try
+  milliseconds stall_timeout{0};       ///< the same
 };
 
 /// What one try of one URL came to.
@@ -108,7 +109,8 @@ struct Transfer {
   std::string etag;                         ///< as the server gave it, "" if it did not
   std::string last_modified;                ///< as the server gave it
   std::optional<milliseconds> retry_after;  ///< as the server asked
-  bool no_answer = false;  ///< not one byte of an answer came: what may be the host's fault, not the URL's
+  /// Time to the answer's first byte; empty where none came, which may be the host's fault, not the URL's.
+  std::optional<milliseconds> answered_after;
 };
 
 struct Silence {

@@ -82,6 +82,7 @@ Transfer answer(int status, std::string body = {}) {
   transfer.http_status = status;
   transfer.detail = "HTTP " + std::to_string(status);
   transfer.body = Body(std::move(body));
+  transfer.answered_after = milliseconds(10);
   return transfer;
 }
 

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Times `fetch` against aria2c and curl on the files of FOLDER (fetch_files.py made them), served by nginx on loopback, in
+# turn, and `fetch` on the list with 30 % trouble. Every run starts with an empty folder. Needs nginx, aria2c and curl.
+# usage: benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
+set -euo pipefail
+(($# >= 2)) || { sed -n 2,4p "$0" >&2; exit 2; }
+folder=$(realpath "$1") runs=$2 port=${3:-8800}
+program=$(realpath "$(dirname "$0")/../imagerank")
+here=$(realpath "$(dirname "$0")")
+scratch=$(mktemp -d "$folder/run.XXXXXX")
+cat >"$scratch/nginx.conf" <<END
+worker_processes 1;
+pid $scratch/nginx.pid;
+error_log $scratch/error.log;
+events { worker_connections 4096; }
+http { access_log off; sendfile on; keepalive_requests 100000; server { listen 127.0.0.1:$port backlog=4096; root $folder; default_type image/jpeg;
+  location /files/page/ { try_files /page.html =404; }
+  location /files/cut/ { try_files /cut.jpg =404; } } }
+END
+chmod -R a+rX "$folder"
+nginx -c "$scratch/nginx.conf"
+python3 "$here/fetch_trouble.py" $((port + 1)) &
+trouble=$!
+trap 'nginx -c "$scratch/nginx.conf" -s stop; kill $trouble; rm -rf "$scratch"' EXIT
+find "$folder/files" -type f -exec cat {} + >/dev/null # into the page cache
+for list in good mixed; do
+  "$program" import urls "$folder/$list.txt" --data "$scratch/$list" --quiet >/dev/null
+done
+awk '{n = split($0, part, "/"); print $0; print "  out=" part[n]}' "$folder/good.txt" >"$scratch/aria2.txt"
+awk '{n = split($0, part, "/"); print "url = \"" $0 "\""; print "output = \"" part[n] "\""}' "$folder/good.txt" >"$scratch/curl.txt"
+median() { sort -n "$1" | awk '{v[NR] = $1} END {print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2}'; }
+timed() { # NAME COMMAND...
+  local name=$1 start end
+  shift
+  sync
+  start=$EPOCHREALTIME
+  "$@" >"$scratch/$name.log" 2>&1 || true
+  end=$EPOCHREALTIME
+  awk -v s="$start" -v e="$end" 'BEGIN {print e - s}' | tee -a "$scratch/$name.times" |
+    awk -v n="$name" '{printf "%s %.2f s\n", n, $1}'
+}
+fetch() { # LIST NAME OPTION...
+  local list=$1 name=$2
+  shift 2
+  rm -rf "$scratch/world"
+  cp -r "$scratch/$list" "$scratch/world"
+  timed "$name" "$program" fetch --data "$scratch/world" --allow-local --concurrency 64 --per-host 128 --json "$@"
+}
+for ((run = 0; run < runs; ++run)); do
+  fetch good imagerank
+  fetch good decode --verify decode
+  fetch mixed mixed --connect-timeout 2 --first-byte-timeout 2 --timeout 2 --retries 1
+  rm -rf "$scratch/peer" && mkdir "$scratch/peer"
+  timed aria2c aria2c -q -x16 -j64 --file-allocation=none -d "$scratch/peer" -i "$scratch/aria2.txt"
+  rm -rf "$scratch/peer" && mkdir "$scratch/peer"
+  (cd "$scratch/peer" && timed curl curl -s --parallel --parallel-max 64 -K "$scratch/curl.txt")
+done
+files=$(wc -l <"$folder/good.txt")
+ours=$(median "$scratch/imagerank.times")
+for name in imagerank decode mixed aria2c curl; do
+  awk -v n="$name" -v t="$(median "$scratch/$name.times")" -v o="$ours" -v f="$files" \
+    'BEGIN {printf "median %-10s %6.2f s  %6.0f files/s  %.2f times imagerank\n", n, t, f / t, t / o}'
+done
+grep -o '"ok": *[0-9]*\|"failed": *{[^}]*}' "$scratch/mixed.log" | tr '\n' ' '
+echo
