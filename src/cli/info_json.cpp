@@ -130,11 +130,11 @@ nlohmann::ordered_json info_json(const Statistics& statistics) {
           {"pairs", as_json(statistics.pairs)},
           {"image_status", as_json(statistics.image_status)},
           {"coverage",
-           {{"images", as_json(statistics.image_coverage)},
-            {"rankings", as_json(statistics.ranking_coverage)},
-            {"pairs", as_json(statistics.pair_coverage)},
-            {"prompts", as_json(statistics.prompt_coverage)},
-            {"labels", as_json(statistics.label_coverage)}}}};
+           {{"images", as_json(statistics.coverage.images)},
+            {"rankings", as_json(statistics.coverage.rankings)},
+            {"pairs", as_json(statistics.coverage.pairs)},
+            {"prompts", as_json(statistics.coverage.prompts)},
+            {"labels", as_json(statistics.coverage.labels)}}}};
 }
 
 }  // namespace imagerank::cli

@@ -158,11 +158,11 @@ void print_coverage(Lines& lines, std::ostream& out, const Statistics& statistic
                        percent(coverage.ok, coverage.total), percent(coverage.not_tried, coverage.total),
                        percent(coverage.dead, coverage.total));
   };
-  row("images", statistics.image_coverage);
-  row("rankings", statistics.ranking_coverage);
-  row("pairs", statistics.pair_coverage);
-  row("prompts", statistics.prompt_coverage);
-  row("labels", statistics.label_coverage);
+  row("images", statistics.coverage.images);
+  row("rankings", statistics.coverage.rankings);
+  row("pairs", statistics.coverage.pairs);
+  row("prompts", statistics.coverage.prompts);
+  row("labels", statistics.coverage.labels);
 }
 
 bool has(const Statistics& statistics, std::string_view name) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <deque>
 #include <queue>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -27,12 +27,9 @@ void check_range(const char* name, Value value, Value low, Value high) {
   }
 }
 
-bool may_help_to_retry(const FetchedImage& image, int http_status) noexcept {
+bool is_passing_status(int http_status) noexcept {
   if (http_status >= 500) return http_status != 501 && http_status != 505;
-  if (http_status == 408 || http_status == 425 || http_status == 429) return true;
-  constexpr std::array<std::string_view, 6> kPassing = {"timeout",   "dns",        "connect",
-                                                        "truncated", "connection", "bad_response"};
-  return std::ranges::find(kPassing, image.reason) != kPassing.end();
+  return http_status == 408 || http_status == 425 || http_status == 429;
 }
 
 /// URLs waiting for one host. `not_before` holds all of them back.
@@ -151,7 +148,8 @@ class Schedule {
       image.bytes = std::move(transfer.body);
       inspect_image(image);
     }
-    if (!image.ok() && may_help_to_retry(image, status) && retry_later(image, host, transfer.retry_after)) {
+    if (!image.ok() && (is_passing_status(status) || may_pass(image.reason)) &&
+        retry_later(image, host, transfer.retry_after)) {
       take_turn(host);
       return;
     }
@@ -219,6 +217,19 @@ void FetchOptions::validate() const {
   check_range<std::int64_t>("longest backoff in ms", max_backoff_ms, 1, 86400000);
   check_range<std::size_t>("max-bytes", max_image_bytes, 1, std::size_t{1} << 31);
   check_range<std::size_t>("buffered bytes", max_buffered_bytes, 1, std::size_t{1} << 40);
+}
+
+bool may_pass(std::string_view reason) noexcept {
+  constexpr std::string_view kStatus = "http_";
+  if (reason.starts_with(kStatus)) {
+    int status = 0;
+    const char* const end = reason.data() + reason.size();
+    const auto read = std::from_chars(reason.data() + kStatus.size(), end, status);
+    return read.ec == std::errc() && read.ptr == end && is_passing_status(status);
+  }
+  constexpr std::array<std::string_view, 6> kPassing = {"timeout",   "dns",        "connect",
+                                                        "truncated", "connection", "bad_response"};
+  return std::ranges::find(kPassing, reason) != kPassing.end();
 }
 
 void inspect_image(FetchedImage& image) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/progress.h"
 #include "images/decode.h"
@@ -37,6 +38,9 @@ using FetchSink = std::function<void(FetchedImage&&)>;
 /// @throws Error kInvalidArgument (options), kCancelled once a stop was requested.
 void fetch_images(std::span<const std::string> urls, const FetchOptions& options, Fetcher& fetcher,
                   const FetchSink& sink, const RunContext& context);
+
+/// Whether another try may help: a reason of the network, or "http_" and a status that servers give for a while.
+[[nodiscard]] bool may_pass(std::string_view reason) noexcept;
 
 /// Checks and describes the bytes of one image file: fills reason ("empty", "not_an_image", "truncated"), format, size
 /// and sha256 of `image` from its bytes.
