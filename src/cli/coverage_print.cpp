@@ -1,0 +1,152 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <sstream>
+#include <utility>
+
+#include "cli/coverage_output.h"
+#include "cli/figures.h"
+
+namespace imagerank::cli {
+namespace {
+
+using statistics::Composition;
+using statistics::CoverageGroup;
+using statistics::CoverageReport;
+using statistics::Grouping;
+
+/// Words in lines of at most 80 columns, "! " before the first.
+void print_warning(std::ostream& out, const std::string& text) {
+  constexpr std::size_t kWidth = 80;
+  std::istringstream words(text);
+  std::string line = "!";
+  for (std::string word; words >> word;) {
+    if (line.size() + 1 + word.size() > kWidth) {
+      out << line << '\n';
+      line.assign(1, ' ');
+    }
+    line += fmt::format(" {}", word);
+  }
+  out << line << '\n';
+}
+
+/// At most `width` characters of a name; bytes of UTF-8 that go on stay with their first.
+std::string shortened(const std::string& name, std::size_t width) {
+  std::size_t characters = 0, end = 0;
+  for (; end < name.size(); ++end) {
+    if ((static_cast<unsigned char>(name[end]) & 0xC0U) != 0x80U && ++characters > width) break;
+  }
+  return name.substr(0, end);
+}
+
+std::string chance(double p) { return p < 0.0001 ? "p < 0.0001" : fmt::format("p {:.4f}", p); }
+
+void print_test(std::ostream& out, const std::optional<statistics::SurvivalTest>& test) {
+  if (!test) return;
+  out << fmt::format("{:<17}V {:.3f}, {}; allowing for shared images {}\n", "", test->cramers_v, chance(test->p),
+                     chance(test->cautious_p));
+}
+
+void print_composition(std::ostream& out, const char* name, const Composition& composition,
+                       std::initializer_list<const char*> parts) {
+  if (composition.total() == 0) return;
+  for (std::size_t i = 0; i < composition.parts.size(); ++i) {
+    const statistics::Coverage& coverage = composition.parts[i].coverage;
+    const double before = percent(coverage.total, composition.total());
+    out << fmt::format("{:<9}{:<8}{:>11}{:>10.1f} %{:>10.1f} %", i == 0 ? name : "", *(parts.begin() + i),
+                       count_text(coverage.total), percent(coverage.ok, coverage.total), before);
+    if (composition.ok() == 0) {
+      out << fmt::format("{:>12}{:>10}\n", "-", "-");
+    } else {
+      const double after = percent(coverage.ok, composition.ok());
+      out << fmt::format("{:>10.1f} %{:>+10.1f}\n", after, after - before);
+    }
+  }
+  print_test(out, composition.test);
+}
+
+void print_compositions(std::ostream& out, const CoverageReport& report) {
+  out << fmt::format("\n{:<17}{:>11}{:>12}{:>12}{:>12}{:>10}\n", "what is like", "total", "ok", "of all", "of ok",
+                     "change");
+  print_composition(out, "labels", report.labels, {"2 best", "1 tie", "0 other"});
+  print_composition(out, "rankings", report.rankings, {"strict", "tie"});
+  print_composition(out, "pairs", report.pairs, {"strict", "tie"});
+  print_composition(out, "images", report.places, {"winner", "loser"});
+  const statistics::StrictLosses& strict = report.strict;
+  if (strict.total == 0) return;
+  out << fmt::format("strict   {} rankings: {} ok; dead by the winner only {},\n{:<9}by losers only {}, by both {}\n",
+                     count_text(strict.total), count_text(strict.ok), count_text(strict.dead_winner), "",
+                     count_text(strict.dead_losers), count_text(strict.dead_both));
+}
+
+void print_reasons(std::ostream& out, const CoverageReport& report) {
+  if (report.reasons.empty()) return;
+  out << fmt::format("\n{:<24}{:>11}{:>14}{:>20}\n", "why images are dead", "images", "rankings", "by this alone");
+  constexpr std::size_t kMost = 12;
+  for (std::size_t i = 0; i < std::min(report.reasons.size(), kMost); ++i) {
+    const statistics::FailureReason& reason = report.reasons[i];
+    out << fmt::format("{:<24}{:>11}{:>14}{:>20}{}\n", shortened(reason.reason, 23), count_text(reason.images),
+                       count_text(reason.rankings), count_text(reason.rankings_alone),
+                       reason.may_pass ? "  may pass" : "");
+  }
+  if (report.reasons.size() > kMost) out << fmt::format("{} more: see --json\n", report.reasons.size() - kMost);
+}
+
+/// "14.8  36.3  48.8 %": labels 2, 1 and 0.
+std::string label_shares(const std::array<std::int64_t, 3>& labels) {
+  const std::int64_t all = labels[0] + labels[1] + labels[2];
+  if (all == 0) return fmt::format("{:>20}", "-");
+  return fmt::format("{:>6.1f}{:>6.1f}{:>6.1f} %", percent(labels[2], all), percent(labels[1], all),
+                     percent(labels[0], all));
+}
+
+void print_group(std::ostream& out, const std::string& name, const CoverageGroup& group) {
+  out << fmt::format("{:<19}{:>11}{:>8.1f} %{}{}\n", shortened(name, 18), count_text(group.coverage.total),
+                     percent(group.coverage.ok, group.coverage.total), label_shares(group.labels),
+                     label_shares(group.labels_ok));
+}
+
+void print_grouping(std::ostream& out, const Grouping& grouping) {
+  if (grouping.groups.empty() && grouping.other_groups + grouping.small_groups == 0) return;
+  out << fmt::format("\n{:<19}{:>11}{:>10}{:>20}{:>20}\n", "by " + grouping.kind, grouping.unit, "ok",
+                     "labels 2 1 0, all", "of what is ok");
+  constexpr std::size_t kMost = 36;
+  for (std::size_t i = 0; i < std::min(grouping.groups.size(), kMost); ++i) {
+    const CoverageGroup& group = grouping.groups[i];
+    print_group(out, group.name.empty() ? "unknown" : group.name, group);
+  }
+  if (grouping.groups.size() > kMost)
+    out << fmt::format("{} more: see --json or --csv\n", grouping.groups.size() - kMost);
+  if (grouping.other_groups != 0)
+    print_group(out, fmt::format("{} others", count_text(grouping.other_groups)), grouping.others);
+  if (grouping.small_groups != 0)
+    print_group(out, fmt::format("{} small groups", count_text(grouping.small_groups)), grouping.small);
+  print_test(out, grouping.test);
+}
+
+}  // namespace
+
+void print_overall(std::ostream& out, const statistics::OverallCoverage& overall) {
+  out << fmt::format("{:<15}{:>12}{:>12}{:>12}{:>12}\n", "by its images", "total", "ok", "not tried", "dead");
+  for (const auto& [name, coverage] : {std::pair("images", overall.images),
+                                       {"rankings", overall.rankings},
+                                       {"pairs", overall.pairs},
+                                       {"prompts", overall.prompts},
+                                       {"labels", overall.labels}}) {
+    out << fmt::format("{:<15}{:>12}{:>10.1f} %{:>10.1f} %{:>10.1f} %\n", name, count_text(coverage.total),
+                       percent(coverage.ok, coverage.total), percent(coverage.not_tried, coverage.total),
+                       percent(coverage.dead, coverage.total));
+  }
+}
+
+void print_coverage(std::ostream& out, const CoverageReport& report, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) print_warning(out, warning);
+  if (!warnings.empty()) out << '\n';
+  print_overall(out, report.overall);
+  if (report.overall.rankings.total != 0) print_compositions(out, report);
+  print_reasons(out, report);
+  for (const Grouping& grouping : report.groupings) print_grouping(out, grouping);
+}
+
+}  // namespace imagerank::cli
