@@ -67,7 +67,7 @@ void print_composition(std::ostream& out, const char* name, const Composition& c
 }
 
 void print_compositions(std::ostream& out, const CoverageReport& report) {
-  out << fmt::format("\n{:<17}{:>11}{:>12}{:>12}{:>12}{:>10}\n", "what is like", "total", "ok", "of all", "of ok",
+  out << fmt::format("\n{:<17}{:>11}{:>12}{:>12}{:>12}{:>10}\n", "what it holds", "total", "ok", "of all", "of ok",
                      "change");
   print_composition(out, "labels", report.labels, {"2 best", "1 tie", "0 other"});
   print_composition(out, "rankings", report.rankings, {"strict", "tie"});
@@ -102,14 +102,14 @@ std::string label_shares(const std::array<std::int64_t, 3>& labels) {
 }
 
 void print_group(std::ostream& out, const std::string& name, const CoverageGroup& group) {
-  out << fmt::format("{:<19}{:>11}{:>8.1f} %{}{}\n", shortened(name, 18), count_text(group.coverage.total),
+  out << fmt::format("{:<20}{:>10}{:>8.1f} %{}{}\n", shortened(name, 19), count_text(group.coverage.total),
                      percent(group.coverage.ok, group.coverage.total), label_shares(group.labels),
                      label_shares(group.labels_ok));
 }
 
 void print_grouping(std::ostream& out, const Grouping& grouping) {
   if (grouping.groups.empty() && grouping.other_groups + grouping.small_groups == 0) return;
-  out << fmt::format("\n{:<19}{:>11}{:>10}{:>20}{:>20}\n", "by " + grouping.kind, grouping.unit, "ok",
+  out << fmt::format("\n{:<20}{:>10}{:>10}{:>20}{:>20}\n", "by " + grouping.kind, grouping.unit, "ok",
                      "labels 2 1 0, all", "of what is ok");
   constexpr std::size_t kMost = 36;
   for (std::size_t i = 0; i < std::min(grouping.groups.size(), kMost); ++i) {
@@ -121,7 +121,10 @@ void print_grouping(std::ostream& out, const Grouping& grouping) {
   if (grouping.other_groups != 0)
     print_group(out, fmt::format("{} others", count_text(grouping.other_groups)), grouping.others);
   if (grouping.small_groups != 0)
-    print_group(out, fmt::format("{} small groups", count_text(grouping.small_groups)), grouping.small);
+    print_group(
+        out,
+        fmt::format("{} small {}", count_text(grouping.small_groups), grouping.small_groups == 1 ? "group" : "groups"),
+        grouping.small);
   print_test(out, grouping.test);
 }
 

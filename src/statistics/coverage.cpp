@@ -1,6 +1,5 @@
 #include "statistics/coverage.h"
 
-#include <map>
 #include <utility>
 
 #include "core/fail.h"
@@ -35,6 +34,7 @@ class Measuring {
     database_.execute("SET memory_limit = '2GB'");
     workspace_.attach(database_, "images");
     workspace_.attach_or_empty(database_, "rankings");
+    number_rankings(workspace_, database_);
     result_.has_rankings = workspace_.has_table("rankings");
     make_tables();
     result_.overall = overall_coverage(database_);
@@ -50,8 +50,8 @@ class Measuring {
 
  private:
   void make_tables() {
-    for (const std::string& sql : {queries::image_state(), queries::image_detail(), queries::entries(true),
-                                   queries::pairs(true), queries::label_state(), queries::ranking_state()}) {
+    for (const std::string& sql : {queries::image_state(true), queries::entries(true), queries::pairs(true),
+                                   queries::label_state(), queries::ranking_state()}) {
       database_.execute(sql);
       context_.check_stop();
     }
@@ -103,15 +103,9 @@ class Measuring {
   void measure_reasons() {
     std::vector<std::string> passing;
     const workspace::Table found = database_.query(queries::reasons());
-    const workspace::Table costs = database_.query(queries::rankings_by_reason());
-    std::map<std::string, std::size_t> row_of;
-    for (std::size_t row = 0; row < costs.row_count; ++row) row_of[costs.columns[0].text[row]] = row;
     for (std::size_t i = 0; i < found.row_count; ++i) {
-      FailureReason reason{found.columns[0].text[i], found.columns[1].integer[i]};
-      if (const auto row = row_of.find(reason.reason); row != row_of.end()) {
-        reason.rankings = costs.columns[1].integer[row->second];
-        reason.rankings_alone = costs.columns[2].integer[row->second];
-      }
+      FailureReason reason{found.columns[0].text[i], found.columns[1].integer[i], found.columns[2].integer[i],
+                           found.columns[3].integer[i], false};
       reason.may_pass = settings_.may_pass && settings_.may_pass(reason.reason);
       if (reason.may_pass) {
         passing.push_back(reason.reason);

@@ -38,20 +38,6 @@ std::string group_rankings(const char* kind, const char* key, const char* name =
 
 }  // namespace
 
-std::string image_detail() {
-  return R"(
-    CREATE TABLE image_detail AS
-    SELECT image, model, CASE WHEN state = 0 THEN reason ELSE '' END AS reason
-    FROM (SELECT hash(image_uid) AS image, coalesce(min(model), '') AS model, coalesce(min(status), '') AS reason
-          FROM images GROUP BY ALL) JOIN image_state USING (image))";
-}
-
-std::string label_state() {
-  return R"(
-    CREATE TABLE label_state AS
-    SELECT prompt, image, max(label) AS label, min(state) AS state FROM entry GROUP BY prompt, image)";
-}
-
 std::string ranking_state() {
   return R"(
     CREATE TABLE ranking_state AS
@@ -71,24 +57,25 @@ std::string images_without_row() {
 }
 
 std::string reasons() {
-  return "SELECT reason, count(*) FROM image_detail WHERE reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1";
-}
-
-std::string rankings_by_reason() {
   return R"(
-    WITH lost AS (SELECT DISTINCT r, reason FROM entry JOIN image_detail USING (image) WHERE state = 0)
-    SELECT reason, count(*), count(*) FILTER (n = 1)
-    FROM lost JOIN (SELECT r, count(*) AS n FROM lost GROUP BY r) USING (r) GROUP BY 1)";
+    SELECT name, images, coalesce(rankings, 0), coalesce(alone, 0)
+    FROM (SELECT reason, count(*) AS images FROM image_state WHERE state = 0 GROUP BY reason)
+    JOIN (SELECT DISTINCT hash(status) AS reason, status AS name FROM images) USING (reason)
+    LEFT JOIN (
+      WITH lost AS (SELECT DISTINCT r, reason FROM entry JOIN image_state USING (image) WHERE entry.state = 0)
+      SELECT reason, count(*) AS rankings, count(*) FILTER (n = 1) AS alone
+      FROM lost JOIN (SELECT r, count(*) AS n FROM lost GROUP BY r) USING (r) GROUP BY reason) USING (reason)
+    ORDER BY images DESC, name)";
 }
 
 std::string rankings_lost_to(const std::vector<std::string>& reasons) {
-  std::vector<std::string> literals;
-  literals.reserve(reasons.size());
-  for (const std::string& reason : reasons) literals.push_back(workspace::sql_literal(reason));
+  std::vector<std::string> hashes;
+  hashes.reserve(reasons.size());
+  for (const std::string& reason : reasons) hashes.push_back(fmt::format("hash({})", workspace::sql_literal(reason)));
   return fmt::format(
-      "SELECT count(*) FROM (SELECT r FROM entry JOIN image_detail USING (image) WHERE state = 0 GROUP BY r "
+      "SELECT count(*) FROM (SELECT r FROM entry JOIN image_state USING (image) WHERE entry.state = 0 GROUP BY r "
       "HAVING bool_and(reason IN ({})))",
-      fmt::join(literals, ", "));
+      fmt::join(hashes, ", "));
 }
 
 std::string strict_losses() {
@@ -116,9 +103,11 @@ std::string group_by_user() {
 
 std::string group_by_model() {
   // An image without a row in `images` has labels, but counts as no image.
-  return insert_groups(
-      "model", "SELECT model AS key, state FROM image_state JOIN image_detail USING (image)",
-      "SELECT coalesce(model, '') AS key, label, state FROM label_state LEFT JOIN image_detail USING (image)");
+  return insert_groups("model", "SELECT model AS key, state FROM image_state",
+                       "SELECT coalesce(model, hash('')) AS key, label, label_state.state FROM label_state LEFT JOIN "
+                       "image_state USING (image)",
+                       "coalesce(model, '')",
+                       "LEFT JOIN (SELECT DISTINCT hash(model) AS key, model FROM images) USING (key)");
 }
 
 }  // namespace imagerank::statistics::queries

@@ -19,12 +19,13 @@ std::string judged() {
     UNION ALL SELECT prompt, user_id, image_uid FROM ratings)";
 }
 
-std::string image_state() {
-  return R"(
+std::string image_state(bool details) {
+  return fmt::format(R"(
     CREATE TABLE image_state AS
     SELECT hash(image_uid) AS image,
-           max(CASE WHEN status = 'ok' THEN 2 WHEN coalesce(status, '') = '' THEN 1 ELSE 0 END) AS state
-    FROM images GROUP BY ALL)";
+           max(CASE WHEN status = 'ok' THEN 2 WHEN coalesce(status, '') = '' THEN 1 ELSE 0 END) AS state{}
+    FROM images GROUP BY ALL)",
+                     details ? ", min(hash(coalesce(model, ''))) AS model, min(hash(status)) AS reason" : "");
 }
 
 std::string entries(bool months) {
@@ -36,11 +37,11 @@ std::string entries(bool months) {
                  CASE WHEN uid = best_image_uid THEN 2 WHEN tie AND (NOT ranked OR ranks[i] = list_min(ranks)) THEN 1
                       ELSE 0 END AS label,
                  CASE WHEN ranked THEN -ranks[i] WHEN uid = best_image_uid THEN 1 ELSE 0 END AS value
-          FROM (SELECT row_number() OVER () AS r, hash(prompt) AS prompt, {1}
+          FROM (SELECT r, hash(prompt) AS prompt, {1}
                        CASE WHEN user_id <> '' THEN hash(user_id) END AS usr, best_image_uid, ranks,
                        best_image_uid IS NULL AS tie, coalesce(len(ranks) = len(image_uids), false) AS ranked,
                        unnest(image_uids) AS uid, generate_subscripts(image_uids, 1) AS i
-                FROM rankings))
+                FROM numbered))
     LEFT JOIN image_state s ON s.image = hash(uid))",
                      months ? "month, " : "",
                      months ? "CASE WHEN regexp_matches(created_at, '^[0-9]{4}-(0[1-9]|1[0-2])') THEN left(created_at, "
@@ -76,11 +77,18 @@ std::string wins_by_place() {
     WHERE place > 0 GROUP BY ALL ORDER BY ALL)";
 }
 
+std::string label_state() {
+  return R"(
+    CREATE TABLE label_state AS
+    SELECT prompt, image, max(label) AS label, min(label) AS lowest, min(state) AS state
+    FROM entry GROUP BY prompt, image)";
+}
+
 std::string label_counts() {
   return R"(
     SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2),
            count(*) FILTER (label <> lowest), count(*) FILTER (label = 2), count(*) FILTER (label = 2 AND lowest = 0)
-    FROM (SELECT max(label) AS label, min(label) AS lowest FROM entry GROUP BY prompt, image))";
+    FROM label_state)";
 }
 
 std::string agreement() {
@@ -130,6 +138,5 @@ std::string coverage_by(const std::string& part, const std::string& states) {
 
 std::string states_of_rankings() { return "(SELECT min(state) AS state FROM entry GROUP BY r)"; }
 std::string states_of_prompts() { return "(SELECT max(state) AS state FROM pair GROUP BY prompt)"; }
-std::string states_of_labels() { return "(SELECT min(state) AS state FROM entry GROUP BY prompt, image)"; }
 
 }  // namespace imagerank::statistics::queries

@@ -6,22 +6,24 @@
 namespace imagerank::statistics::queries {
 
 // The stage's SQL over rankings, images and ratings. Prompts, users and images are 64-bit hashes in:
+//   numbered (rankings, r)                                       view: r tells rankings apart
 //   image_state (image, state)                                   2: ok, 1: not tried, 0: dead
 //   entry (r, i, prompt, usr, image, label, value, ranked, tie, state)  one row for each image of each ranking
 //   pair (r, prompt, usr, unit, outcome, state)                  judged pairs; outcome -1, 0 (tie), 1; unit: (prompt,
 //   pair) judged (prompt, user_id, image_uid)                          view: who saw what, rankings and ratings
-// and for coverage, with entry's month and pair's images:
-//   image_detail (image, model, reason)                          reason: why it is dead, '' if it is not
-//   label_state (prompt, image, label, state)                    each (image, prompt) with its largest label
+//   label_state (prompt, image, label, lowest, state)            each (image, prompt) with its largest label
+// and for coverage:
 //   ranking_state (r, month, usr, tie, state, winner, losers, losers_ok, losers_dead)   winner: state of the best
 //   coverage_group (kind, name, total, ok, not_tried, dead, all_0, all_1, all_2, ok_0, ok_1, ok_2)
 
 [[nodiscard]] std::string judged();
-[[nodiscard]] std::string image_state();
+/// @param details  with hashes `model` and `reason` (of the status)
+[[nodiscard]] std::string image_state(bool details = false);
 /// @param months  with a column `month`: "2023-01", '' if unknown
 [[nodiscard]] std::string entries(bool months = false);
 /// @param images  with columns `image_a`, `image_b`
 [[nodiscard]] std::string pairs(bool images = false);
+[[nodiscard]] std::string label_state();
 /// rankings, ties, with_ranks, without_user, first, last
 [[nodiscard]] std::string ranking_counts();
 /// (images, place, wins)
@@ -44,20 +46,15 @@ namespace imagerank::statistics::queries {
 // One `state` a thing, for `coverage`.
 [[nodiscard]] std::string states_of_rankings();
 [[nodiscard]] std::string states_of_prompts();
-[[nodiscard]] std::string states_of_labels();
 
-[[nodiscard]] std::string image_detail();
-[[nodiscard]] std::string label_state();
 [[nodiscard]] std::string ranking_state();
 /// What a thing's survival has to do with that of others: the sum over images of m (m - 1), m: how often `image` stands
 /// in the table or select.
 [[nodiscard]] std::string shared_images(const std::string& images);
 /// Images of rankings that have no row in `images`.
 [[nodiscard]] std::string images_without_row();
-/// (reason, images), the most frequent first
+/// (reason, images, rankings that lost an image to it, those that lost none to another), the most frequent first
 [[nodiscard]] std::string reasons();
-/// (reason, rankings that lost an image to it, those that lost none to another)
-[[nodiscard]] std::string rankings_by_reason();
 /// Rankings all of whose dead images have one of these reasons.
 [[nodiscard]] std::string rankings_lost_to(const std::vector<std::string>& reasons);
 /// rankings with a winner: total, ok, dead winner only, dead losers only, both; losers: total, ok, not tried, dead

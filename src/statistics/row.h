@@ -31,7 +31,10 @@ class Row {
   return {count(0), count(1), count(2), count(3)};
 }
 
-/// What the images cost, of tables image_state, entry and pair.
+/// Makes view `numbered` of the attached rankings.
+void number_rankings(const workspace::Workspace& workspace, workspace::Database& database);
+
+/// What the images cost, of tables image_state, entry, pair and label_state.
 [[nodiscard]] OverallCoverage overall_coverage(workspace::Database& database);
 
 }  // namespace imagerank::statistics

@@ -46,6 +46,7 @@ class Measuring {
       result_.tables.push_back(std::move(state));
     }
     if (!any) workspace_.attach(database_, "rankings");  // says which command makes it
+    number_rankings(workspace_, database_);
     database_.execute(queries::judged());
   }
 
@@ -98,6 +99,7 @@ class Measuring {
     database_.execute(queries::entries());
     context_.check_stop();
     database_.execute(queries::pairs());
+    database_.execute(queries::label_state());
     const Row labels(database_, queries::label_counts());
     for (std::size_t i = 0; i < result_.labels.size(); ++i) result_.labels[i] = labels.integer(i);
     result_.conflicts = labels.integer(3);
