@@ -20,7 +20,8 @@ int run_coverage(const CoverageOptions& options, Terminal& terminal) {
   settings.may_pass = images::may_pass;
   const auto report = statistics::measure_survival(workspace, settings, terminal.context());
   const auto warnings = coverage_warnings(report, options.data);
-  terminal.result(coverage_json(report, warnings), [&](std::ostream& out) { print_coverage(out, report, warnings); });
+  terminal.result(coverage_json(report, warnings),
+                  [&](std::ostream& out) { print_coverage(out, report, warnings, options.data); });
   return 0;
 }
 

@@ -18,7 +18,7 @@ namespace imagerank::cli {
                                                    const std::vector<std::string>& warnings);
 /// The same for people, at most 80 columns.
 void print_coverage(std::ostream& out, const statistics::CoverageReport& report,
-                    const std::vector<std::string>& warnings);
+                    const std::vector<std::string>& warnings, const std::filesystem::path& data);
 
 /// total, ok, not_tried, dead and shares of images, rankings, pairs, prompts and labels; `info` has them too.
 [[nodiscard]] nlohmann::ordered_json overall_json(const statistics::OverallCoverage& overall);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 #include <sstream>
 #include <utility>
@@ -44,8 +45,9 @@ std::string chance(double p) { return p < 0.0001 ? "p < 0.0001" : fmt::format("p
 
 void print_test(std::ostream& out, const std::optional<statistics::SurvivalTest>& test) {
   if (!test) return;
-  out << fmt::format("{:<17}V {:.3f}, {}; allowing for shared images {}\n", "", test->cramers_v, chance(test->p),
-                     chance(test->cautious_p));
+  constexpr double kRough = 5.0;
+  out << fmt::format("{:<17}V {:.3f}, {}; allowing for shared images {}{}\n", "", test->cramers_v, chance(test->p),
+                     chance(test->cautious_p), test->smallest_expected < kRough ? "; few" : "");
 }
 
 void print_composition(std::ostream& out, const char* name, const Composition& composition,
@@ -60,7 +62,8 @@ void print_composition(std::ostream& out, const char* name, const Composition& c
       out << fmt::format("{:>12}{:>10}\n", "-", "-");
     } else {
       const double after = percent(coverage.ok, composition.ok());
-      out << fmt::format("{:>10.1f} %{:>+10.1f}\n", after, after - before);
+      const double change = std::round(10.0 * (after - before)) / 10.0 + 0.0;  // no "-0.0"
+      out << fmt::format("{:>10.1f} %{:>+10.1f}\n", after, change);
     }
   }
   print_test(out, composition.test);
@@ -128,6 +131,28 @@ void print_grouping(std::ostream& out, const Grouping& grouping) {
   print_test(out, grouping.test);
 }
 
+/// What the tests came to, and what to do now.
+void print_verdict(std::ostream& out, const CoverageReport& report, const std::filesystem::path& data) {
+  bool tested = false, uneven = false;
+  for (const Composition* composition : {&report.labels, &report.rankings, &report.pairs, &report.places}) {
+    tested = tested || composition->test;
+    uneven = uneven || is_uneven(composition->test, statistics::kLeastV);
+  }
+  for (const Grouping& grouping : report.groupings) {
+    tested = tested || grouping.test;
+    uneven = uneven || is_uneven(grouping.test, statistics::kLeastGroupV);
+  }
+  if (!tested) return;
+  if (uneven) {
+    out << "\nverdict   what survives is not like the whole: see the lines with ! above\n";
+    out << "next      say of each result that it is of the survivors, or weigh what differs\n";
+  } else {
+    out << fmt::format("\nverdict   nothing differs both surely (p < 0.001) and visibly (V {:.2f}; groups {:.2f})\n",
+                       statistics::kLeastV, statistics::kLeastGroupV);
+    out << fmt::format("next      imagerank label --data {}\n", data.string());
+  }
+}
+
 }  // namespace
 
 void print_overall(std::ostream& out, const statistics::OverallCoverage& overall) {
@@ -143,13 +168,15 @@ void print_overall(std::ostream& out, const statistics::OverallCoverage& overall
   }
 }
 
-void print_coverage(std::ostream& out, const CoverageReport& report, const std::vector<std::string>& warnings) {
+void print_coverage(std::ostream& out, const CoverageReport& report, const std::vector<std::string>& warnings,
+                    const std::filesystem::path& data) {
   for (const std::string& warning : warnings) print_warning(out, warning);
   if (!warnings.empty()) out << '\n';
   print_overall(out, report.overall);
   if (report.overall.rankings.total != 0) print_compositions(out, report);
   print_reasons(out, report);
   for (const Grouping& grouping : report.groupings) print_grouping(out, grouping);
+  print_verdict(out, report, data);
 }
 
 }  // namespace imagerank::cli

@@ -268,6 +268,8 @@ TEST(BadInput, AnOptionOutOfRange) {
       {"fetch", "--data", data, "--timeout", "0"},
       {"fetch", "--data", data, "--max-bytes", "0"},
       {"fetch", "--data", data, "--no-such-option"},
+      {"coverage", "--data", data, "--min-group", "-1"},
+      {"coverage", "--data", data, "--top", "few"},
       {"import", "laion", rankings, "--data", data},
       {"import", "pickapic-v0", "--data", data},
       {"simulate", "--data", data, "--rankings", "0"},
