@@ -32,13 +32,15 @@ void print_warning(std::ostream& out, const std::string& text) {
   out << line << '\n';
 }
 
-/// At most `width` characters of a name; bytes of UTF-8 that go on stay with their first.
+/// At most `width` characters of a name, its end where it is longer: models and users often begin alike.
 std::string shortened(const std::string& name, std::size_t width) {
-  std::size_t characters = 0, end = 0;
-  for (; end < name.size(); ++end) {
-    if ((static_cast<unsigned char>(name[end]) & 0xC0U) != 0x80U && ++characters > width) break;
-  }
-  return name.substr(0, end);
+  const auto begins = [&](std::size_t at) { return (static_cast<unsigned char>(name[at]) & 0xC0U) != 0x80U; };
+  std::size_t characters = 0;
+  for (std::size_t at = 0; at < name.size(); ++at) characters += begins(at) ? 1 : 0;
+  if (characters <= width) return name;
+  std::size_t at = name.size();
+  for (std::size_t kept = 0; kept + 2 < width; kept += begins(at) ? 1 : 0) --at;
+  return fmt::format("..{}", name.substr(at));
 }
 
 std::string chance(double p) { return p < 0.0001 ? "p < 0.0001" : fmt::format("p {:.4f}", p); }
@@ -96,24 +98,24 @@ void print_reasons(std::ostream& out, const CoverageReport& report) {
   if (report.reasons.size() > kMost) out << fmt::format("{} more: see --json\n", report.reasons.size() - kMost);
 }
 
-/// "14.8  36.3  48.8 %": labels 2, 1 and 0.
+/// "  14.8  36.3  48.8": labels 2, 1 and 0.
 std::string label_shares(const std::array<std::int64_t, 3>& labels) {
   const std::int64_t all = labels[0] + labels[1] + labels[2];
-  if (all == 0) return fmt::format("{:>20}", "-");
-  return fmt::format("{:>6.1f}{:>6.1f}{:>6.1f} %", percent(labels[2], all), percent(labels[1], all),
+  if (all == 0) return fmt::format("{:>18}", "-");
+  return fmt::format("{:>6.1f}{:>6.1f}{:>6.1f}", percent(labels[2], all), percent(labels[1], all),
                      percent(labels[0], all));
 }
 
 void print_group(std::ostream& out, const std::string& name, const CoverageGroup& group) {
-  out << fmt::format("{:<20}{:>10}{:>8.1f} %{}{}\n", shortened(name, 19), count_text(group.coverage.total),
+  out << fmt::format("{:<25}{:>10}{:>7.1f} %{}{}\n", shortened(name, 24), count_text(group.coverage.total),
                      percent(group.coverage.ok, group.coverage.total), label_shares(group.labels),
                      label_shares(group.labels_ok));
 }
 
 void print_grouping(std::ostream& out, const Grouping& grouping) {
   if (grouping.groups.empty() && grouping.other_groups + grouping.small_groups == 0) return;
-  out << fmt::format("\n{:<20}{:>10}{:>10}{:>20}{:>20}\n", "by " + grouping.kind, grouping.unit, "ok",
-                     "labels 2 1 0, all", "of what is ok");
+  out << fmt::format("\n{:<25}{:>10}{:>9}{:>18}{:>18}\n", "by " + grouping.kind, grouping.unit, "ok", "labels 2 1 0, %",
+                     "of what is ok, %");
   constexpr std::size_t kMost = 36;
   for (std::size_t i = 0; i < std::min(grouping.groups.size(), kMost); ++i) {
     const CoverageGroup& group = grouping.groups[i];
