@@ -5,7 +5,7 @@
 
 #include "cli/coverage_output.h"
 #include "core/atomic_file.h"
-#include "images/fetch.h"
+#include "fetch/schedule.h"
 
 namespace imagerank::cli {
 
@@ -17,7 +17,7 @@ int run_coverage(const CoverageOptions& options, Terminal& terminal) {
   settings.min_group = options.min_group;
   settings.top = options.top;
   settings.csv = options.csv;
-  settings.may_pass = images::may_pass;
+  settings.may_pass = fetch::may_pass;
   const auto report = statistics::measure_survival(workspace, settings, terminal.context());
   const auto warnings = coverage_warnings(report, options.data);
   terminal.result(coverage_json(report, warnings),

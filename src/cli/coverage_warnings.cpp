@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -108,10 +109,15 @@ std::vector<std::string> coverage_warnings(const CoverageReport& report, const s
     warn_of_groups(warnings, grouping, grouping.unit == "images" ? report.overall.images : report.overall.rankings);
   }
   if (report.may_pass_images != 0) {
+    std::vector<std::string> reasons;
+    for (const statistics::FailureReason& reason : report.reasons) {
+      if (reason.may_pass) reasons.push_back(reason.reason);
+    }
     warnings.push_back(
         fmt::format("{} images failed for reasons that may pass, and {} rankings are dead for these "
-                    "alone: run `imagerank fetch --data {} --retry-failed`",
-                    count_text(report.may_pass_images), count_text(report.may_pass_rankings), data.string()));
+                    "alone: run `imagerank fetch --data {} --retry-failed --reason {}`",
+                    count_text(report.may_pass_images), count_text(report.may_pass_rankings), data.string(),
+                    fmt::join(reasons, ",")));
   }
   return warnings;
 }

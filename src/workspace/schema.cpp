@@ -45,6 +45,11 @@ constexpr std::array kPerturbed = {
     ColumnSchema{"mode", "VARCHAR"},
     ColumnSchema{"what_changed", "VARCHAR"},
 };
+constexpr std::array kValidators = {
+    ColumnSchema{"url", "VARCHAR"},
+    ColumnSchema{"etag", "VARCHAR"},
+    ColumnSchema{"last_modified", "VARCHAR"},
+};
 constexpr std::array kTables = {
     TableSchema{"rankings", "import", kRankings, "dataset, ranking_id"},
     TableSchema{"images", "import", kImages, "image_uid"},
@@ -52,6 +57,7 @@ constexpr std::array kTables = {
     TableSchema{"perturbed", "perturb", kPerturbed, "prompt, mode, perturbed_prompt"},
     TableSchema{"points", "label", kPoints, "prompt, image_uid"},
     TableSchema{"pairs", "label", kPairs, "ranking_id, image_a, image_b, prompt, user_id"},
+    TableSchema{"validators", "fetch", kValidators, "url"},
     TableSchema{"truth", "simulate", kTruth, "prompt, image_uid"},
 };
 

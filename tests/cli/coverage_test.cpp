@@ -100,7 +100,7 @@ TEST_F(CoverageCommand, AFairLossIsNotWarnedOf) {
   // Of the 91 dead rankings 2, 13, 24, .. 992 the 45 of odd number timed out.
   EXPECT_EQ(found[0],
             fmt::format("90 images failed for reasons that may pass, and 45 rankings are dead for these alone: run "
-                        "`imagerank fetch --data {} --retry-failed`",
+                        "`imagerank fetch --data {} --retry-failed --reason timeout`",
                         data_));
   EXPECT_THAT(run().out, HasSubstr("verdict   nothing differs"));
 }
