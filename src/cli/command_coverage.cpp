@@ -29,11 +29,8 @@ std::function<int(Terminal&)> add_coverage(CLI::App& command) {
   const auto options = std::make_shared<CoverageOptions>();
   command.add_option("--data", options->data, "The workspace folder")->required();
   command.add_option("--csv", options->csv, "Also write every month, user and model here, one a row");
-  command.add_option("--min-group", options->min_group, "Smaller groups are summed up")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  command.add_option("--min-group", options->min_group, "Smaller groups are summed up")->capture_default_str();
   command.add_option("--top", options->top, "Busiest users that are named; the others are summed up")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.footer("Example:\n  imagerank coverage --data mine --csv coverage.csv");
   return [options](Terminal& terminal) { return run_coverage(*options, terminal); };

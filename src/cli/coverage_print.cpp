@@ -133,6 +133,19 @@ void print_grouping(std::ostream& out, const Grouping& grouping) {
   print_test(out, grouping.test);
 }
 
+/// The largest change of a share, in percentage points.
+double largest_change(const CoverageReport& report) {
+  double largest = 0.0;
+  for (const Composition* composition : {&report.labels, &report.rankings, &report.pairs}) {
+    if (composition->ok() == 0) continue;
+    for (const Composition::Part& part : composition->parts) {
+      largest = std::max(largest, std::abs(percent(part.coverage.ok, composition->ok()) -
+                                           percent(part.coverage.total, composition->total())));
+    }
+  }
+  return largest;
+}
+
 /// What the tests came to, and what to do now.
 void print_verdict(std::ostream& out, const CoverageReport& report, const std::filesystem::path& data) {
   bool tested = false, uneven = false;
@@ -148,11 +161,17 @@ void print_verdict(std::ostream& out, const CoverageReport& report, const std::f
   if (uneven) {
     out << "\nverdict   what survives is not like the whole: see the lines with ! above\n";
     out << "next      say of each result that it is of the survivors, or weigh what differs\n";
-  } else {
-    out << fmt::format("\nverdict   nothing differs both surely (p < 0.001) and visibly (V {:.2f}; groups {:.2f})\n",
-                       statistics::kLeastV, statistics::kLeastGroupV);
-    out << fmt::format("next      imagerank label --data {}\n", data.string());
+    return;
   }
+  constexpr double kMuch = 5.0;
+  if (const double change = largest_change(report); change >= kMuch) {
+    out << fmt::format("\nverdict   shares moved by up to {:.1f} points: chance may do that to so few images\n",
+                       change);
+  } else {
+    out << fmt::format("\nverdict   nothing differs surely (p < 0.001) and visibly (V {:.2f}; groups {:.2f})\n",
+                       statistics::kLeastV, statistics::kLeastGroupV);
+  }
+  out << fmt::format("next      imagerank label --data {}\n", data.string());
 }
 
 }  // namespace

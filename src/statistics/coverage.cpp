@@ -228,8 +228,8 @@ std::int64_t Composition::ok() const {
 CoverageReport measure_survival(const workspace::Workspace& workspace, const CoverageSettings& settings,
                                 const RunContext& context) {
   if (settings.min_group < 0)
-    fail(ErrorCode::kInvalidArgument, "min-group: expected 0 or more, found {}", settings.min_group);
-  if (settings.top < 0) fail(ErrorCode::kInvalidArgument, "top: expected 0 or more, found {}", settings.top);
+    fail(ErrorCode::kInvalidArgument, "--min-group: expected 0 or more, found {}", settings.min_group);
+  if (settings.top < 0) fail(ErrorCode::kInvalidArgument, "--top: expected 0 or more, found {}", settings.top);
   return Measuring(workspace, settings, context).run();
 }
 
