@@ -1,3 +1,5 @@
+#include "cli/coverage_output.h"
+#include "cli/figures.h"
 #include "cli/info_output.h"
 
 namespace imagerank::cli {
@@ -17,19 +19,6 @@ Json as_json(const std::map<Key, std::int64_t>& counts) {
     }
   }
   return object;
-}
-
-/// null where there is nothing to take a share of.
-Json share(std::int64_t part, std::int64_t whole) {
-  return whole == 0 ? Json() : Json(static_cast<double>(part) / static_cast<double>(whole));
-}
-
-Json as_json(const statistics::Coverage& coverage) {
-  return {{"total", coverage.total},
-          {"ok", coverage.ok},
-          {"not_tried", coverage.not_tried},
-          {"dead", coverage.dead},
-          {"dead_share", share(coverage.dead, coverage.total)}};
 }
 
 Json as_json(const statistics::Distribution& distribution) {
@@ -129,12 +118,7 @@ nlohmann::ordered_json info_json(const Statistics& statistics) {
           {"points", points(statistics)},
           {"pairs", as_json(statistics.pairs)},
           {"image_status", as_json(statistics.image_status)},
-          {"coverage",
-           {{"images", as_json(statistics.image_coverage)},
-            {"rankings", as_json(statistics.ranking_coverage)},
-            {"pairs", as_json(statistics.pair_coverage)},
-            {"prompts", as_json(statistics.prompt_coverage)},
-            {"labels", as_json(statistics.label_coverage)}}}};
+          {"coverage", overall_json(statistics.coverage)}};
 }
 
 }  // namespace imagerank::cli

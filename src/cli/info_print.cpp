@@ -5,19 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "cli/coverage_output.h"
+#include "cli/figures.h"
 #include "cli/info_output.h"
-#include "cli/terminal.h"
 
 namespace imagerank::cli {
 namespace {
 
 using statistics::Statistics;
-
-std::string count_text(std::int64_t value) { return with_thousands(static_cast<std::uint64_t>(value)); }
-
-double percent(std::int64_t part, std::int64_t whole) {
-  return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-}
 
 /// Lines of a name and a text; a name of its own only on the first line of a group.
 class Lines {
@@ -148,21 +143,12 @@ void print_labelled(Lines& lines, const Statistics& statistics) {
   }
 }
 
-void print_coverage(Lines& lines, std::ostream& out, const Statistics& statistics) {
+void print_images(Lines& lines, std::ostream& out, const Statistics& statistics) {
   lines.add("images", "{} judged, {} in the table", count_text(statistics.images_judged),
             count_text(statistics.images));
   lines.add("", "{}", most_frequent(statistics.image_status, ""));
-  out << fmt::format("\n{:<15}{:>12}{:>12}{:>12}{:>12}\n", "by its images", "total", "ok", "not tried", "dead");
-  const auto row = [&](const char* name, const statistics::Coverage& coverage) {
-    out << fmt::format("{:<15}{:>12}{:>10.1f} %{:>10.1f} %{:>10.1f} %\n", name, count_text(coverage.total),
-                       percent(coverage.ok, coverage.total), percent(coverage.not_tried, coverage.total),
-                       percent(coverage.dead, coverage.total));
-  };
-  row("images", statistics.image_coverage);
-  row("rankings", statistics.ranking_coverage);
-  row("pairs", statistics.pair_coverage);
-  row("prompts", statistics.prompt_coverage);
-  row("labels", statistics.label_coverage);
+  out << '\n';
+  print_overall(out, statistics.coverage);
 }
 
 bool has(const Statistics& statistics, std::string_view name) {
@@ -184,7 +170,7 @@ void print_info(std::ostream& out, const Statistics& statistics, const std::file
   if (rankings || statistics.users != 0) print_users(lines, statistics);
   if (statistics.ratings != 0) print_ratings(lines, statistics);
   if (!statistics.points.empty()) print_labelled(lines, statistics);
-  if (has(statistics, "images")) print_coverage(lines, out, statistics);
+  if (has(statistics, "images")) print_images(lines, out, statistics);
   // What nobody misses unless they made it is not asked for.
   for (const statistics::TableState& table : statistics.tables) {
     if (!table.rows && table.name != "truth" && table.name != "ratings" && table.name != "perturbed")

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <deque>
 #include <queue>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -36,12 +36,9 @@ void check_ms(const char* name, milliseconds value, std::int64_t high) {
   }
 }
 
-bool may_help_to_retry(const Fetched& fetched, int http_status) noexcept {
+bool is_passing_status(int http_status) noexcept {
   if (http_status >= 500) return http_status != 501 && http_status != 505;
-  if (http_status == 408 || http_status == 425 || http_status == 429) return true;
-  constexpr std::array<std::string_view, 6> kPassing = {"timeout",   "dns",        "connect",
-                                                        "truncated", "connection", "bad_response"};
-  return std::ranges::find(kPassing, fetched.reason) != kPassing.end();
+  return http_status == 408 || http_status == 425 || http_status == 429;
 }
 
 /// One wanted image in the window.
@@ -253,7 +250,7 @@ class Schedule {
     fetched.last_modified = std::move(transfer.last_modified);
     const int status = transfer.http_status;
     if (fetched.ok()) judge(fetched, status, !job.wanted.etag.empty() || !job.wanted.last_modified.empty());
-    if (!fetched.ok() && may_help_to_retry(fetched, status)) {
+    if (!fetched.ok() && (is_passing_status(status) || may_pass(fetched.reason))) {
       if (retry_later(ticket, fetched, transfer.retry_after)) {
         take_turn(host);
         return;
@@ -363,6 +360,19 @@ void NetworkSettings::validate() const {
   check_ms("longest backoff", max_backoff, 24 * kHour);
   check_range<std::size_t>("max-bytes", max_image_bytes, 1, std::size_t{1} << 31);
   check_range<std::size_t>("buffered bytes", max_buffered_bytes, 1, std::size_t{1} << 40);
+}
+
+bool may_pass(std::string_view reason) noexcept {
+  constexpr std::string_view kStatus = "http_";
+  if (reason.starts_with(kStatus)) {
+    int status = 0;
+    const char* const end = reason.data() + reason.size();
+    const auto read = std::from_chars(reason.data() + kStatus.size(), end, status);
+    return read.ec == std::errc() && read.ptr == end && is_passing_status(status);
+  }
+  constexpr std::array<std::string_view, 6> kPassing = {"timeout",   "dns",        "connect",
+                                                        "truncated", "connection", "bad_response"};
+  return std::ranges::find(kPassing, reason) != kPassing.end();
 }
 
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "core/progress.h"
 #include "fetch/transport.h"
@@ -36,6 +37,9 @@ struct Fetched {
 
   [[nodiscard]] bool ok() const noexcept { return reason.empty(); }
 };
+
+/// Whether another try may help: a reason of the network, or "http_" and a status that servers give for a while.
+[[nodiscard]] bool may_pass(std::string_view reason) noexcept;
 
 /// Fills in the next image that is wanted. @return false if there is none.
 using WantedSource = std::function<bool(Wanted&)>;

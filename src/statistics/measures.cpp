@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
-#include "statistics/statistics.h"
+#include "statistics/coverage.h"
 
 namespace imagerank::statistics {
 namespace {
@@ -57,6 +59,39 @@ double chi_square_p(double chi_square, std::int64_t degrees) {
   if (degrees < 1 || chi_square <= 0.0) return 1.0;
   const double a = static_cast<double>(degrees) / 2.0, x = chi_square / 2.0;
   return x < a + 1.0 ? 1.0 - lower_gamma(a, x) : upper_gamma(a, x);
+}
+
+std::optional<SurvivalTest> test_survival(std::span<const Coverage> parts, double design_effect) {
+  double ok = 0.0, dead = 0.0;
+  std::int64_t categories = 0;
+  for (const Coverage& part : parts) {
+    ok += static_cast<double>(part.ok);
+    dead += static_cast<double>(part.dead);
+    if (part.ok + part.dead != 0) ++categories;
+  }
+  if (categories < 2 || ok == 0.0 || dead == 0.0) return std::nullopt;
+  const double all = ok + dead;
+  SurvivalTest test;
+  test.smallest_expected = std::numeric_limits<double>::infinity();
+  for (const Coverage& part : parts) {
+    const auto known = static_cast<double>(part.ok + part.dead);
+    if (known == 0.0) continue;
+    const double expected_ok = known * ok / all, expected_dead = known * dead / all;
+    const double off = static_cast<double>(part.ok) - expected_ok;
+    test.chi_square += off * off * (1.0 / expected_ok + 1.0 / expected_dead);
+    test.smallest_expected = std::min({test.smallest_expected, expected_ok, expected_dead});
+  }
+  test.degrees = categories - 1;
+  test.p = chi_square_p(test.chi_square, test.degrees);
+  test.design_effect = design_effect;
+  test.cautious_p = chi_square_p(test.chi_square / design_effect, test.degrees);
+  test.cramers_v = std::sqrt(test.chi_square / all);  // of two rows: the smaller side less one is 1
+  return test;
+}
+
+bool is_uneven(const std::optional<SurvivalTest>& test, double least_v) {
+  constexpr double kMostP = 0.001, kLeastExpected = 5.0;
+  return test && test->cautious_p < kMostP && test->cramers_v >= least_v && test->smallest_expected >= kLeastExpected;
 }
 
 }  // namespace imagerank::statistics

@@ -2,7 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 namespace imagerank::statistics::queries {
+namespace {
+
+constexpr std::string_view kCounts =
+    "count(*), count(*) FILTER (state = 2), count(*) FILTER (state = 1), count(*) FILTER (state = 0)";
+
+}  // namespace
 
 std::string judged() {
   return R"(
@@ -11,40 +19,46 @@ std::string judged() {
     UNION ALL SELECT prompt, user_id, image_uid FROM ratings)";
 }
 
-std::string image_state() {
-  return R"(
+std::string image_state(bool details) {
+  return fmt::format(R"(
     CREATE TABLE image_state AS
     SELECT hash(image_uid) AS image,
-           max(CASE WHEN status = 'ok' THEN 2 WHEN coalesce(status, '') = '' THEN 1 ELSE 0 END) AS state
-    FROM images GROUP BY ALL)";
+           max(CASE WHEN status = 'ok' THEN 2 WHEN coalesce(status, '') = '' THEN 1 ELSE 0 END) AS state{}
+    FROM images GROUP BY ALL)",
+                     details ? ", min(hash(coalesce(model, ''))) AS model, min(hash(status)) AS reason" : "");
 }
 
-std::string entries() {
+std::string entries(bool months) {
   // An image without a row in `images` was never tried.
-  return R"(
+  return fmt::format(R"(
     CREATE TABLE entry AS
-    SELECT r, i, prompt, usr, hash(uid) AS image, label, value, ranked, tie, coalesce(s.state, 1) AS state
-    FROM (SELECT r, i, prompt, usr, uid, tie, ranked,
+    SELECT r, i, prompt, usr, {0}hash(uid) AS image, label, value, ranked, tie, coalesce(s.state, 1) AS state
+    FROM (SELECT r, i, prompt, usr, {0}uid, tie, ranked,
                  CASE WHEN uid = best_image_uid THEN 2 WHEN tie AND (NOT ranked OR ranks[i] = list_min(ranks)) THEN 1
                       ELSE 0 END AS label,
                  CASE WHEN ranked THEN -ranks[i] WHEN uid = best_image_uid THEN 1 ELSE 0 END AS value
-          FROM (SELECT row_number() OVER () AS r, hash(prompt) AS prompt,
+          FROM (SELECT r, hash(prompt) AS prompt, {1}
                        CASE WHEN user_id <> '' THEN hash(user_id) END AS usr, best_image_uid, ranks,
                        best_image_uid IS NULL AS tie, coalesce(len(ranks) = len(image_uids), false) AS ranked,
                        unnest(image_uids) AS uid, generate_subscripts(image_uids, 1) AS i
-                FROM rankings))
-    LEFT JOIN image_state s ON s.image = hash(uid))";
+                FROM numbered))
+    LEFT JOIN image_state s ON s.image = hash(uid))",
+                     months ? "month, " : "",
+                     months ? "CASE WHEN regexp_matches(created_at, '^[0-9]{4}-(0[1-9]|1[0-2])') THEN left(created_at, "
+                              "7) ELSE '' END AS month,"
+                            : "");
 }
 
-std::string pairs() {
+std::string pairs(bool images) {
   // Of a list with a best image only, that one was compared with each other one; no more is known.
-  return R"(
+  return fmt::format(R"(
     CREATE TABLE pair AS
     SELECT a.r, a.prompt, a.usr, hash(a.prompt, least(a.image, b.image), greatest(a.image, b.image)) AS unit,
            CASE WHEN a.image < b.image THEN sign(a.value - b.value) ELSE sign(b.value - a.value) END AS outcome,
-           least(a.state, b.state) AS state
+           least(a.state, b.state) AS state{}
     FROM entry a JOIN entry b ON a.r = b.r AND a.i < b.i AND a.image <> b.image
-    WHERE a.ranked OR a.tie OR a.label = 2 OR b.label = 2)";
+    WHERE a.ranked OR a.tie OR a.label = 2 OR b.label = 2)",
+                     images ? ", a.image AS image_a, b.image AS image_b" : "");
 }
 
 std::string ranking_counts() {
@@ -63,11 +77,18 @@ std::string wins_by_place() {
     WHERE place > 0 GROUP BY ALL ORDER BY ALL)";
 }
 
+std::string label_state() {
+  return R"(
+    CREATE TABLE label_state AS
+    SELECT prompt, image, max(label) AS label, min(label) AS lowest, min(state) AS state
+    FROM entry GROUP BY prompt, image)";
+}
+
 std::string label_counts() {
   return R"(
     SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2),
            count(*) FILTER (label <> lowest), count(*) FILTER (label = 2), count(*) FILTER (label = 2 AND lowest = 0)
-    FROM (SELECT max(label) AS label, min(label) AS lowest FROM entry GROUP BY prompt, image))";
+    FROM label_state)";
 }
 
 std::string agreement() {
@@ -109,11 +130,13 @@ std::string prompt_lengths() {
                 FROM (SELECT prompt FROM rankings UNION SELECT prompt FROM ratings))))";
 }
 
-std::string coverage(const std::string& states) {
-  return fmt::format(
-      "SELECT count(*), count(*) FILTER (state = 2), count(*) FILTER (state = 1), count(*) FILTER (state = 0) FROM "
-      "({})",
-      states);
+std::string coverage(const std::string& states) { return fmt::format("SELECT {} FROM {}", kCounts, states); }
+
+std::string coverage_by(const std::string& part, const std::string& states) {
+  return fmt::format("SELECT {}, {} FROM {} GROUP BY 1 ORDER BY 1", part, kCounts, states);
 }
+
+std::string states_of_rankings() { return "(SELECT min(state) AS state FROM entry GROUP BY r)"; }
+std::string states_of_prompts() { return "(SELECT max(state) AS state FROM pair GROUP BY prompt)"; }
 
 }  // namespace imagerank::statistics::queries

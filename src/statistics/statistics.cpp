@@ -5,6 +5,7 @@
 
 #include "core/fail.h"
 #include "statistics/queries.h"
+#include "statistics/row.h"
 #include "workspace/database.h"
 #include "workspace/schema.h"
 
@@ -12,23 +13,6 @@ namespace imagerank::statistics {
 namespace {
 
 constexpr std::array kTables = {"rankings", "images", "ratings", "points", "pairs", "perturbed", "truth"};
-
-/// One row of a query, by place; integers and reals alike. A NULL sum over no rows is 0.
-class Row {
- public:
-  Row(workspace::Database& database, const std::string& sql) : table_(database.query(sql)) {}
-  [[nodiscard]] double real(std::size_t column) const {
-    const workspace::Column& values = table_.columns[column];
-    if (values.null[0]) return 0.0;
-    if (!values.integer.empty()) return static_cast<double>(values.integer[0]);
-    return values.real[0];
-  }
-  [[nodiscard]] std::int64_t integer(std::size_t column) const { return static_cast<std::int64_t>(real(column)); }
-  [[nodiscard]] const std::string& text(std::size_t column) const { return table_.columns[column].text[0]; }
-
- private:
-  workspace::Table table_;
-};
 
 class Measuring {
  public:
@@ -62,6 +46,7 @@ class Measuring {
       result_.tables.push_back(std::move(state));
     }
     if (!any) workspace_.attach(database_, "rankings");  // says which command makes it
+    number_rankings(workspace_, database_);
     database_.execute(queries::judged());
   }
 
@@ -114,6 +99,7 @@ class Measuring {
     database_.execute(queries::entries());
     context_.check_stop();
     database_.execute(queries::pairs());
+    database_.execute(queries::label_state());
     const Row labels(database_, queries::label_counts());
     for (std::size_t i = 0; i < result_.labels.size(); ++i) result_.labels[i] = labels.integer(i);
     result_.conflicts = labels.integer(3);
@@ -159,18 +145,9 @@ class Measuring {
                              users.real(3),    users.real(4),    users.real(5)};
   }
 
-  Coverage covered(const std::string& states) {
-    const Row counts(database_, queries::coverage(states));
-    return {counts.integer(0), counts.integer(1), counts.integer(2), counts.integer(3)};
-  }
-
   void measure_coverage() {
     fill("SELECT coalesce(nullif(status, ''), 'not_tried'), count(*) FROM images GROUP BY 1", result_.image_status);
-    result_.image_coverage = covered("SELECT state FROM image_state");
-    result_.ranking_coverage = covered("SELECT min(state) AS state FROM entry GROUP BY r");
-    result_.pair_coverage = covered("SELECT state FROM pair");
-    result_.prompt_coverage = covered("SELECT max(state) AS state FROM pair GROUP BY prompt");
-    result_.label_coverage = covered("SELECT min(state) AS state FROM entry GROUP BY prompt, image");
+    result_.coverage = overall_coverage(database_);
   }
 
   void count_labelled() {

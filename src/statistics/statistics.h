@@ -29,6 +29,15 @@ struct Coverage {
   std::int64_t dead = 0;       ///< an image missing or failed
 };
 
+/// The same of all that hangs on images.
+struct OverallCoverage {
+  Coverage images;
+  Coverage rankings;  ///< dead: an image of the ranking is
+  Coverage pairs;     ///< dead: an image of the pair is
+  Coverage prompts;   ///< ok: some pair is ok; dead: every pair of the prompt is dead
+  Coverage labels;    ///< (image, prompt)
+};
+
 /// How often each place of a list wins, in rankings of so many images with a best one.
 struct PositionWins {
   std::int64_t images = 0;
@@ -118,11 +127,7 @@ struct Statistics {
   Concentration concentration;
 
   std::map<std::string, std::int64_t> image_status;  ///< "ok", "not_tried", or why not
-  Coverage image_coverage;
-  Coverage ranking_coverage;  ///< an image of the ranking is dead
-  Coverage pair_coverage;     ///< an image of the pair is dead
-  Coverage prompt_coverage;   ///< ok: some pair is ok; dead: every pair of the prompt is dead
-  Coverage label_coverage;    ///< (image, prompt)
+  OverallCoverage coverage;
 };
 
 /// Reads what tables there are; changes nothing. Set-based: memory is DuckDB's, at most 2 GB, spilling beside the

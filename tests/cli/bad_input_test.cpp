@@ -268,6 +268,8 @@ TEST(BadInput, AnOptionOutOfRange) {
       {"fetch", "--data", data, "--timeout", "0"},
       {"fetch", "--data", data, "--max-bytes", "0"},
       {"fetch", "--data", data, "--no-such-option"},
+      {"coverage", "--data", data, "--min-group", "-1"},
+      {"coverage", "--data", data, "--top", "few"},
       {"import", "laion", rankings, "--data", data},
       {"import", "pickapic-v0", "--data", data},
       {"simulate", "--data", data, "--rankings", "0"},
@@ -300,6 +302,7 @@ TEST(BadInput, NamesTheOptionWhatWasExpectedAndWhatWasFound) {
   for (const auto& [arguments, named] : std::vector<std::pair<Arguments, std::vector<std::string>>>{
            {{"label", "--data", data, "--split", "by-mood"}, {"expected", "prompt", "by-mood"}},
            {{"label", "--data", data, "--test", "1.5"}, {"test", "expected", "1.5"}},
+           {{"coverage", "--data", data, "--min-group", "-1"}, {"--min-group", "expected 0 or more", "found -1"}},
            {{"fetch", "--data", data, "--concurrency", "0"}, {"concurrency", "expected 1 to 1024", "found 0"}},
            {{"import", "laion", data, "--data", data}, {"expected", "pickapic-v0", "laion"}},
            {{"simulate", "--data", data, "--noise", "-1"}, {"noise", "0", "100", "-1"}}}) {

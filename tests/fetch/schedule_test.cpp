@@ -334,5 +334,14 @@ TEST(NetworkSettingsTest, RefusesValuesOutOfRange) {
   refused([](NetworkSettings& o) { o.max_image_bytes = 0; }, "max-bytes");
 }
 
+TEST(MayPass, ReasonsOfTheNetworkAndOfBusyServers) {
+  for (const char* reason : {"timeout", "dns", "connect", "connection", "truncated", "bad_response", "http_408",
+                             "http_425", "http_429", "http_500", "http_503"})
+    EXPECT_TRUE(may_pass(reason)) << reason;
+  for (const char* reason : {"", "ok", "http_404", "http_410", "http_403", "http_501", "http_505", "http_", "http_5xx",
+                             "http_500 ", "tls", "not_an_image", "too_large", "missing", "no_url"})
+    EXPECT_FALSE(may_pass(reason)) << reason;
+}
+
 }  // namespace
 }  // namespace imagerank::fetch

@@ -169,11 +169,11 @@ TEST_F(StatisticsTest, WhatDeadLinksCost) {
   const auto expect = [](const Coverage& coverage, std::array<std::int64_t, 4> counts) {
     EXPECT_EQ((std::array{coverage.total, coverage.ok, coverage.not_tried, coverage.dead}), counts);
   };
-  expect(found.image_coverage, {4, 2, 1, 1});
-  expect(found.ranking_coverage, {3, 1, 0, 2});
-  expect(found.pair_coverage, {4, 1, 1, 2});    // ab waits, ac and cd are dead, ae is there
-  expect(found.prompt_coverage, {3, 1, 1, 1});  // p keeps ab
-  expect(found.label_coverage, {7, 3, 2, 2});
+  expect(found.coverage.images, {4, 2, 1, 1});
+  expect(found.coverage.rankings, {3, 1, 0, 2});
+  expect(found.coverage.pairs, {4, 1, 1, 2});    // ab waits, ac and cd are dead, ae is there
+  expect(found.coverage.prompts, {3, 1, 1, 1});  // p keeps ab
+  expect(found.coverage.labels, {7, 3, 2, 2});
   EXPECT_EQ(found.image_status, (std::map<std::string, std::int64_t>{{"ok", 2}, {"not_tried", 1}, {"http_404", 1}}));
 }
 
@@ -207,8 +207,8 @@ TEST_F(StatisticsTest, OnlyRatings) {
 TEST_F(StatisticsTest, OnlyImages) {
   workspace_.write_images({image("a", "ok"), image("b", "timeout")});
   const Statistics found = measure_workspace(workspace_, {});
-  EXPECT_EQ(found.image_coverage.dead, 1);
-  EXPECT_EQ(found.pair_coverage.total, 0);
+  EXPECT_EQ(found.coverage.images.dead, 1);
+  EXPECT_EQ(found.coverage.pairs.total, 0);
   for (const TableState& table : found.tables) EXPECT_EQ(table.rows.has_value(), table.name == "images") << table.name;
 }
 
