@@ -45,6 +45,12 @@ constexpr std::array kPerturbed = {
     ColumnSchema{"mode", "VARCHAR"},
     ColumnSchema{"what_changed", "VARCHAR"},
 };
+constexpr std::array kFingerprints = {
+    ColumnSchema{"image_uid", "VARCHAR"},
+    ColumnSchema{"sha256", "VARCHAR"},
+    ColumnSchema{"method", "VARCHAR"},
+    ColumnSchema{"perceptual_hash", "BIGINT"},
+};
 constexpr std::array kTables = {
     TableSchema{"rankings", "import", kRankings, "dataset, ranking_id"},
     TableSchema{"images", "import", kImages, "image_uid"},
@@ -52,6 +58,7 @@ constexpr std::array kTables = {
     TableSchema{"perturbed", "perturb", kPerturbed, "prompt, mode, perturbed_prompt"},
     TableSchema{"points", "label", kPoints, "prompt, image_uid"},
     TableSchema{"pairs", "label", kPairs, "ranking_id, image_a, image_b, prompt, user_id"},
+    TableSchema{"fingerprints", "duplicates --perceptual", kFingerprints, "image_uid"},
     TableSchema{"truth", "simulate", kTruth, "prompt, image_uid"},
 };
 
