@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   context.threads = argument(4, 0);
   Random random(1);
   std::vector<std::uint64_t> hashes;
+  hashes.reserve(count);
   while (hashes.size() + 2 * planted < count) hashes.push_back(random_hash(random));
   for (std::size_t i = 0; i < planted; ++i) {
     hashes.push_back(with_swaps(hashes[i], distance / 2, random));

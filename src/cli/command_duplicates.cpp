@@ -128,8 +128,8 @@ void print(std::ostream& out, const Duplicates& found) {
   }
   print_groups(lines, "exact", found.exact);
   if (found.perceptual) print_perceptual(lines, *found.perceptual);
-  lines.add("rankings", "{} hold one image twice", count_text(found.exact.rankings));
-  if (found.perceptual) lines.add("", "{} hold images that look alike", count_text(found.perceptual->groups.rankings));
+  lines.add("rankings", "{} with one image twice", count_text(found.exact.rankings));
+  if (found.perceptual) lines.add("", "{} with images that look alike", count_text(found.perceptual->groups.rankings));
   print_leak(lines, found);
   if (found.exact.groups == 0 && (!found.perceptual || found.perceptual->groups.groups == 0)) return;
   lines.add("what to do", "`label` goes by uids: no --split keeps duplicates on one side. Give each");
