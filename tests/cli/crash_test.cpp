@@ -249,13 +249,13 @@ TEST(Killed, EncodeCarriesOn) {
 }
 
 TEST(Killed, DuplicatesCarriesOn) {
-  constexpr int kRows = 150;
+  constexpr int kRows = 120;
   const TemporaryFolder folder;
   const Path data = folder / "w";
   const auto workspace = workspace::Workspace::create(data);
   const std::string small = noisy_png(1, 8);
   const std::string large =  // slow enough to be killed twice
-      images::encode_png(images::resize_bicubic(images::decode_image(std::as_bytes(std::span(small))), 1600, 1600));
+      images::encode_png(images::resize_bicubic(images::decode_image(std::as_bytes(std::span(small))), 1000, 1000));
   test::write_text(data / "large.png", large);
   std::vector<workspace::Image> rows(kRows);
   for (int i = 0; i < kRows; ++i) {
