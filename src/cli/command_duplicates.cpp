@@ -122,10 +122,8 @@ void print(std::ostream& out, const Duplicates& found) {
   Lines lines(out);
   lines.add("images", "{} with a file", count_text(found.images));
   if (found.other_images != 0) lines.add("", "{} without: left out", count_text(found.other_images));
-  if (found.without_sha256 != 0) {
-    lines.add("", "{} without sha256, not compared exactly: see `imagerank fetch --verify`",
-              count_text(found.without_sha256));
-  }
+  if (found.without_sha256 != 0)
+    lines.add("", "{} without sha256: not compared exactly", count_text(found.without_sha256));
   print_groups(lines, "exact", found.exact);
   if (found.perceptual) print_perceptual(lines, *found.perceptual);
   lines.add("rankings", "{} with one image twice", count_text(found.exact.rankings));

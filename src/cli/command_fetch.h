@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/terminal.h"
+#include "fetch/fetch.h"
 
 namespace CLI {
 class App;
@@ -15,17 +16,14 @@ namespace imagerank::cli {
 
 struct FetchOptions {
   std::filesystem::path data;
-  int concurrency = 32;
-  int per_host = 16;
-  int retries = 3;
-  bool retry_failed = false;
-  bool allow_local = false;
-  bool verify = false;  ///< recompute the checksum of what is already there
-  bool strict = false;
-  std::int64_t timeout_s = 30;
+  fetch::FetchSettings settings;
+  double connect_timeout_s = 10.0;
+  double first_byte_timeout_s = 15.0;
+  double timeout_s = 30.0;
   std::int64_t backoff_ms = 500;
-  std::size_t max_bytes = std::size_t{64} << 20;
-  std::string proxy;
+  std::string verify = "bytes";  ///< "bytes" or "decode"
+  bool ignore_noai = false;
+  bool strict = false;
 };
 
 /// Returns the exit code: 1 if no image is there in the end, or with `strict` if any is missing. Never exits.

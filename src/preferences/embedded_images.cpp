@@ -9,7 +9,8 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
-#include "images/fetch.h"
+#include "core/hash.h"
+#include "images/inspect.h"
 
 namespace imagerank::preferences {
 namespace {
@@ -82,20 +83,18 @@ void write_embedded_images(Incoming& incoming, const std::string& rows, const st
   std::map<std::string, std::int64_t> skipped;
   std::vector<workspace::Image> written;
   const auto write = [&](const std::string& image_uid, const std::string& body) {
-    images::FetchedImage image;
-    image.bytes = body;
-    images::inspect_image(image);
+    const images::Inspection image = images::inspect_image(std::as_bytes(std::span(body)));
     if (!image.ok()) {
       ++skipped["embedded_" + image.reason];
       return;
     }
     const auto path = safe_path(image_uid, image.format);
     if (path.empty() || !seen.insert(image_uid).second) return;
-    write_file_atomically(incoming.workspace().root() / path, image.bytes, false);
+    write_file_atomically(incoming.workspace().root() / path, body, false);
     workspace::Image& row = written.emplace_back();
     row.image_uid = image_uid;
     row.path = path.string();
-    row.sha256 = image.sha256;
+    row.sha256 = sha256_hex(body);
     row.width = image.width;
     row.height = image.height;
   };

@@ -14,9 +14,6 @@
 namespace imagerank::workspace {
 namespace {
 
-/// What DuckDB may hold before it spills; its buffers for reading and writing files come on top.
-constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
-
 /// Rows a Parquet row group: a group's columns then stay in the cache while they are encoded, which halves the time.
 constexpr int kRowGroup = 10240;
 
@@ -186,7 +183,8 @@ struct Database::State {
   }
 };
 
-Database::Database(int threads, const std::filesystem::path& spill_folder) : state_(std::make_unique<State>()) {
+Database::Database(int threads, const std::filesystem::path& spill_folder, std::int64_t max_memory_bytes)
+    : state_(std::make_unique<State>()) {
   duckdb_config config = nullptr;
   duckdb_create_config(&config);
   if (threads > 0) duckdb_set_config(config, "threads", std::to_string(threads).c_str());
@@ -201,10 +199,11 @@ Database::Database(int threads, const std::filesystem::path& spill_folder) : sta
   } else {
     duckdb_set_config(config, "temp_directory", "");
   }
-  duckdb_set_config(config, "memory_limit", fmt::format("{}B", kMaxMemory).c_str());
+  duckdb_set_config(config, "memory_limit", fmt::format("{}B", max_memory_bytes).c_str());
   // Freed memory is kept for the next statement: giving it back and faulting it in anew costs a fifth of the time.
-  duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
-  duckdb_set_config(config, "allocator_bulk_deallocation_flush_threshold", fmt::format("{}B", kMaxMemory).c_str());
+  duckdb_set_config(config, "allocator_flush_threshold", fmt::format("{}B", max_memory_bytes).c_str());
+  duckdb_set_config(config, "allocator_bulk_deallocation_flush_threshold",
+                    fmt::format("{}B", max_memory_bytes).c_str());
   char* message = nullptr;
   const duckdb_state opened = duckdb_open_ext(nullptr, &state_->database, config, &message);
   duckdb_destroy_config(&config);
@@ -251,15 +250,21 @@ Table Database::query(const std::string& sql) {
   return table;
 }
 
-void Database::for_each_chunk(const std::string& sql, const std::function<void(const Table& rows)>& visit) {
-  duckdb_prepared_statement statement = nullptr;
+struct Database::Cursor::State {
   Result result;
-  if (duckdb_prepare(state_->connection, sql.c_str(), &statement) != DuckDBSuccess) {
+  idx_t width = 0;
+  bool ended = false;
+};
+
+Database::Cursor::Cursor(Database& database, const std::string& sql) : state_(std::make_unique<State>()) {
+  duckdb_prepared_statement statement = nullptr;
+  if (duckdb_prepare(database.state_->connection, sql.c_str(), &statement) != DuckDBSuccess) {
     const std::string line = first_line(duckdb_prepare_error(statement));
     duckdb_destroy_prepare(&statement);
     throw Error(ErrorCode::kCorruptData, line);
   }
   duckdb_pending_result pending = nullptr;
+  Result& result = state_->result;
   const bool started = duckdb_pending_prepared_streaming(statement, &pending) == DuckDBSuccess &&
                        duckdb_execute_pending(pending, result.get()) == DuckDBSuccess;
   const std::string line = started ? "" : first_line(duckdb_pending_error(pending));
@@ -270,21 +275,35 @@ void Database::for_each_chunk(const std::string& sql, const std::function<void(c
       fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
     throw Error(ErrorCode::kCorruptData, line);
   }
-  const idx_t width = duckdb_column_count(result.get());
-  while (duckdb_data_chunk chunk = duckdb_fetch_chunk(*result)) {
+  state_->width = duckdb_column_count(result.get());
+}
+
+Database::Cursor::~Cursor() = default;
+
+bool Database::Cursor::next(Table& rows) {
+  Result& result = state_->result;
+  rows = Table();
+  duckdb_data_chunk chunk = state_->ended ? nullptr : duckdb_fetch_chunk(*result);
+  if (chunk != nullptr) {
     const std::unique_ptr<duckdb_data_chunk, decltype(&duckdb_destroy_data_chunk)> owner(&chunk,
                                                                                          &duckdb_destroy_data_chunk);
-    Table rows;
     rows.row_count = duckdb_data_chunk_get_size(chunk);
-    if (rows.row_count == 0) break;
-    for (idx_t i = 0; i < width; ++i) {
+    for (idx_t i = 0; i < state_->width && rows.row_count != 0; ++i) {
       rows.columns.emplace_back().name = duckdb_column_name(result.get(), i);
       append_rows(rows.columns[i], duckdb_data_chunk_get_vector(chunk, i), rows.row_count);
     }
-    visit(rows);
   }
+  if (rows.row_count != 0) return true;
+  state_->ended = true;
   if (duckdb_result_error(result.get()) != nullptr && *duckdb_result_error(result.get()) != '\0')
     fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
+  return false;
+}
+
+void Database::for_each_chunk(const std::string& sql, const std::function<void(const Table& rows)>& visit) {
+  Cursor cursor(*this, sql);
+  Table rows;
+  while (cursor.next(rows)) visit(rows);
 }
 
 std::int64_t Database::query_integer(const std::string& sql) {

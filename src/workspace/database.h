@@ -40,8 +40,12 @@ struct Table {
 /// kIo otherwise; the message starts with DuckDB's first line. Not thread-safe; DuckDB threads inside.
 class Database {
  public:
+  /// What it may hold before it spills; its buffers for reading and writing files come on top.
+  static constexpr std::int64_t kMaxMemory = std::int64_t{5} << 29;  // 2.5 GiB
+
   /// @param threads  0: all cores. @param spill_folder  where large sorts may overflow to; empty: nowhere.
-  explicit Database(int threads = 0, const std::filesystem::path& spill_folder = {});
+  explicit Database(int threads = 0, const std::filesystem::path& spill_folder = {},
+                    std::int64_t max_memory_bytes = kMaxMemory);
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   ~Database();
@@ -65,8 +69,26 @@ class Database {
 
   /// Fills an existing table row by row.
   class Appender;
+  /// Reads a query's rows as they are made.
+  class Cursor;
   /// Stops a running statement from another thread.
   void interrupt() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The rows of a query, pulled: the result is never whole in memory. BLOB columns come as text. While it lives, its
+/// database must run nothing else.
+class Database::Cursor {
+ public:
+  Cursor(Database& database, const std::string& sql);
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  ~Cursor();
+  /// The next rows, up to 2048. @return false if there are no more.
+  bool next(Table& rows);
 
  private:
   struct State;

@@ -51,6 +51,11 @@ constexpr std::array kFingerprints = {
     ColumnSchema{"method", "VARCHAR"},
     ColumnSchema{"perceptual_hash", "BIGINT"},
 };
+constexpr std::array kValidators = {
+    ColumnSchema{"url", "VARCHAR"},
+    ColumnSchema{"etag", "VARCHAR"},
+    ColumnSchema{"last_modified", "VARCHAR"},
+};
 constexpr std::array kTables = {
     TableSchema{"rankings", "import", kRankings, "dataset, ranking_id"},
     TableSchema{"images", "import", kImages, "image_uid"},
@@ -58,6 +63,7 @@ constexpr std::array kTables = {
     TableSchema{"perturbed", "perturb", kPerturbed, "prompt, mode, perturbed_prompt"},
     TableSchema{"points", "label", kPoints, "prompt, image_uid"},
     TableSchema{"pairs", "label", kPairs, "ranking_id, image_a, image_b, prompt, user_id"},
+    TableSchema{"validators", "fetch", kValidators, "url"},
     TableSchema{"fingerprints", "duplicates --perceptual", kFingerprints, "image_uid"},
     TableSchema{"truth", "simulate", kTruth, "prompt, image_uid"},
 };

@@ -9,7 +9,6 @@
 #include <sstream>
 
 #include "cli/command_fetch.h"
-#include "cli/fetch_ledger.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
 #include "images/encode.h"
@@ -53,7 +52,7 @@ Outcome fetch(FetchOptions options, std::stop_token stop = {}) {
 FetchOptions local(const std::filesystem::path& data) {
   FetchOptions options;
   options.data = data;
-  options.allow_local = true;
+  options.settings.network.allow_local = true;
   options.timeout_s = 1;
   return options;
 }
@@ -148,7 +147,7 @@ TEST(FetchCommand, CountsFailuresAndRetriesThemOnlyWhenAsked) {
                      row("d", server.url("/html")), row("e", "not a url"), row("../f", server.url("/fine")),
                      row("g", "")});
   FetchOptions options = local(folder.path());
-  options.retries = 1;
+  options.settings.network.retries = 1;
   const nlohmann::json expected = {{"http_404", 1}, {"http_503", 1},   {"not_an_image", 1},
                                    {"bad_url", 1},  {"unsafe_uid", 1}, {"no_url", 1}};
   const Outcome first = fetch(options);
@@ -168,7 +167,7 @@ TEST(FetchCommand, CountsFailuresAndRetriesThemOnlyWhenAsked) {
   options.strict = true;
   EXPECT_EQ(fetch(options).code, 1);
 
-  options.retry_failed = true;
+  options.settings.retry_failed = true;
   const Outcome third = fetch(options);
   EXPECT_EQ(third.json["ok"], 3);
   EXPECT_EQ(third.json["skipped"], 1);
@@ -180,7 +179,7 @@ TEST(FetchCommand, PrivateAddressesNeedTheFlagWhichTheMessageNames) {
   HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
   Workspace::open(folder.path()).write_images({row("a", server.url("/a")), row("b", "file:///etc/hostname")});
   FetchOptions options = local(folder.path());
-  options.allow_local = false;
+  options.settings.network.allow_local = false;
   const Outcome refused = fetch(options);
   EXPECT_EQ(refused.code, 1);
   EXPECT_EQ(refused.json["failed"], (nlohmann::json{{"refused_address", 2}}));
@@ -220,7 +219,7 @@ TEST(FetchCommand, TakesLocalPathsAsTheyAre) {
   rows[3].path = "gone.png";
   Workspace::open(folder.path()).write_images(rows);
   FetchOptions options = local(folder.path());
-  options.allow_local = false;
+  options.settings.network.allow_local = false;
   const Outcome outcome = fetch(options);
   EXPECT_EQ(outcome.json["ok"], 2);
   EXPECT_EQ(outcome.json["failed"], (nlohmann::json{{"missing", 1}, {"not_an_image", 1}}));
@@ -243,7 +242,7 @@ TEST(FetchCommand, FetchesAgainWhatWasDeletedOrDamaged) {
   test::write_text(folder.path() / table.at("b").path, png_for("/other"));
   FetchOptions options = local(folder.path());
   EXPECT_EQ(fetch(options).json["ok"], 1);
-  options.verify = true;
+  options.settings.recheck = true;
   const Outcome verified = fetch(options);
   EXPECT_EQ(verified.json["ok"], 1);
   EXPECT_EQ(verified.json["skipped"], 2);
@@ -262,7 +261,7 @@ TEST(FetchCommand, StoppedMidwayItKeepsWhatItHasAndCarriesOn) {
   for (int i = 0; i < 60; ++i) rows.push_back(row(fmt::format("u{}", i), server.url(fmt::format("/{}", i))));
   Workspace::open(folder.path()).write_images(rows);
   FetchOptions options = local(folder.path());
-  options.concurrency = 4;
+  options.settings.network.concurrency = 4;
   const std::jthread stopper([&] {
     while (server.requests() < 20) std::this_thread::sleep_for(milliseconds(1));
     source.request_stop();
@@ -293,11 +292,12 @@ TEST(FetchCommand, TakesOverTheLedgerOfARunThatWasKilled) {
   write_file_atomically(folder.path() / path, png_for("/a"));
   const auto stale = (folder.path() / path).parent_path() / ".b.png.tmp-999999999-0";
   test::write_text(stale, "half");
-  test::write_text(
-      folder / "images/.fetch-ledger.jsonl",
-      fmt::format("{{\"uid\":\"a\",\"status\":\"ok\",\"path\":\"{}\",\"sha256\":\"{}\",\"width\":2,\"height\":1}}\n"
-                  "{{\"uid\":\"b\",\"sta",
-                  path.string(), sha256_hex(png_for("/a"))));
+  test::write_text(folder / "images/.fetch-ledger.jsonl",
+                   fmt::format("{{\"uid\":\"a\",\"of_url\":true,\"status\":\"ok\",\"path\":\"{}\",\"sha256\":\"{}\","
+                               "\"width\":2,\"height\":1,"
+                               "\"etag\":\"\",\"last_modified\":\"\"}}\n"
+                               "{{\"uid\":\"b\",\"sta",
+                               path.string(), sha256_hex(png_for("/a"))));
   const Outcome outcome = fetch(local(folder.path()));
   EXPECT_EQ(outcome.json["skipped"], 1);
   EXPECT_EQ(outcome.json["ok"], 2);
@@ -305,34 +305,6 @@ TEST(FetchCommand, TakesOverTheLedgerOfARunThatWasKilled) {
   EXPECT_FALSE(std::filesystem::exists(stale));
   EXPECT_EQ(by_uid(folder.path()).at("a").width, 2);
   EXPECT_EQ(files_below(folder / "images").size(), 3U);
-}
-
-TEST(FetchLedgerTest, DropsTornAndForeignLinesAndAppendsAfterThem) {
-  const TemporaryFolder folder;
-  test::write_text(folder / ".fetch-ledger.jsonl", "[]\nnonsense\n{\"uid\":\"x\"}\n{\"uid\":3,");
-  {
-    FetchLedger ledger(folder.path());
-    EXPECT_TRUE(ledger.interrupted());
-    EXPECT_TRUE(ledger.earlier().empty());
-    ledger.append({"new\n\"uid", "ok", "p", "s", 3, 4});
-  }
-  FetchLedger ledger(folder.path());
-  ASSERT_EQ(ledger.earlier().size(), 1U);
-  EXPECT_EQ(ledger.earlier()[0].image_uid, "new\n\"uid");
-  EXPECT_EQ(ledger.earlier()[0].height, 4);
-}
-
-TEST(FetchLedgerTest, IsHeldByOneAtATimeAndGoesWhenEmpty) {
-  const TemporaryFolder folder;
-  {
-    FetchLedger ledger(folder.path());
-    EXPECT_FALSE(ledger.interrupted());
-    EXPECT_THROW(FetchLedger second(folder.path()), Error);
-    ledger.append({"a", "ok", "", "", 0, 0});
-    ledger.clear();
-  }
-  EXPECT_TRUE(files_below(folder.path()).empty());
-  EXPECT_NO_THROW(FetchLedger third(folder.path()));
 }
 
 TEST(FetchCommand, BadInputIsOneError) {
@@ -349,11 +321,12 @@ TEST(FetchCommand, BadInputIsOneError) {
   };
   EXPECT_THAT(error_of([](FetchOptions& o) { o.data /= "none"; }), HasSubstr("1 "));
   EXPECT_THAT(error_of([](FetchOptions&) {}), HasSubstr("images.parquet"));
-  EXPECT_THAT(error_of([](FetchOptions& o) { o.concurrency = 0; }),
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.settings.network.concurrency = 0; }),
               HasSubstr("2 concurrency: expected 1 to 1024, found 0"));
-  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = 0; }), HasSubstr("2 timeout"));
-  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = std::int64_t{1} << 62; }), HasSubstr("2 timeout"));
-  EXPECT_THAT(error_of([](FetchOptions& o) { o.retries = 100; }), HasSubstr("2 retries"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = 0; }), HasSubstr("2 --timeout: expected seconds above 0"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = 1e18; }),
+              HasSubstr("2 --timeout: expected seconds above 0"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.settings.network.retries = 100; }), HasSubstr("2 retries"));
   Workspace::open(folder.path()).write_images({});
   EXPECT_THAT(error_of([](FetchOptions&) {}), HasSubstr("expected at least one image, found 0 rows"));
   EXPECT_FALSE(std::filesystem::exists(folder / "images"));

@@ -1,4 +1,4 @@
-#include "images/url.h"
+#include "fetch/url.h"
 
 #include <curl/curl.h>
 
@@ -8,7 +8,7 @@
 
 #include "core/fail.h"
 
-namespace imagerank::images {
+namespace imagerank::fetch {
 namespace {
 
 struct CurlUrlDeleter {
@@ -113,4 +113,4 @@ bool is_private_address(std::span<const std::uint8_t> address) noexcept {
   return (address[0] & 0xe0U) != 0x20U;
 }
 
-}  // namespace imagerank::images
+}  // namespace imagerank::fetch

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace imagerank::images {
+namespace imagerank::fetch {
 
 /// An absolute http, https or file URL, taken apart.
 struct Url {
@@ -30,4 +30,4 @@ struct Url {
 /// Source: IANA IPv4 and IPv6 Special-Purpose Address Registries.
 [[nodiscard]] bool is_private_address(std::span<const std::uint8_t> address) noexcept;
 
-}  // namespace imagerank::images
+}  // namespace imagerank::fetch

@@ -1,4 +1,4 @@
-// fetch_images over real sockets: libcurl against a server on 127.0.0.1 that misbehaves as told.
+// fetch_all over real sockets: libcurl against a server on 127.0.0.1 that misbehaves as told.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,15 +9,14 @@
 
 #include "core/atomic_file.h"
 #include "core/hash.h"
+#include "fetch/schedule.h"
 #include "images/encode.h"
-#include "images/fetch.h"
 #include "support/http_server.h"
 #include "support/test_support.h"
 
-namespace imagerank::images {
+namespace imagerank::fetch {
 namespace {
 
-using std::chrono::milliseconds;
 using test::HttpRequest;
 using test::HttpResponse;
 using test::HttpServer;
@@ -27,11 +26,11 @@ using ::testing::HasSubstr;
 /// A PNG of about 3 * side * side bytes: noise does not compress.
 const std::string& noisy_png() {
   static const std::string kBytes = [] {
-    Image image{64, 48, {}};
+    images::Image image{64, 48, {}};
     std::uint32_t state = 1;
     for (int i = 0; i < 64 * 48 * 3; ++i)
       image.pixels.push_back(static_cast<std::uint8_t>((state = state * 1664525U + 1013904223U) >> 24));
-    return encode_png(image);
+    return images::encode_png(image);
   }();
   return kBytes;
 }
@@ -55,37 +54,58 @@ HttpResponse redirect(const std::string& to) {
   return response;
 }
 
-FetchOptions quick() {
-  FetchOptions options;
-  options.allow_local = true;
-  options.backoff_ms = 5;
-  options.max_backoff_ms = 2000;
-  options.stall_timeout_s = 1;
-  options.connect_timeout_ms = 2000;
-  return options;
+NetworkSettings quick() {
+  NetworkSettings settings;
+  settings.allow_local = true;
+  settings.backoff = milliseconds(5);
+  settings.max_backoff = milliseconds(2000);
+  settings.stall_timeout = milliseconds(1000);
+  settings.connect_timeout = milliseconds(2000);
+  return settings;
 }
 
-std::vector<FetchedImage> fetch(const std::vector<std::string>& urls, const FetchOptions& options,
-                                AddressCheck refused = is_private_address) {
-  std::vector<FetchedImage> images(urls.size());
-  const auto fetcher = make_curl_fetcher(options, refused);
-  fetch_images(urls, options, *fetcher, [&](FetchedImage&& image) { images[image.index] = std::move(image); }, {});
+ByteBudget budget;
+
+/// Gives out `urls`, whose uids are their places.
+WantedSource source_of(const std::vector<std::string>& urls) {
+  return [&urls, next = std::size_t{0}](Wanted& wanted) mutable {
+    if (next == urls.size()) return false;
+    wanted = {std::to_string(next), urls[next], 1, "", "", false};
+    ++next;
+    return true;
+  };
+}
+
+std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSettings& settings,
+                           AddressCheck refused = is_private_address) {
+  std::vector<Fetched> images(urls.size());
+  const auto transport = make_curl_transport(settings, budget, refused);
+  std::size_t next = 0;
+  fetch_all(
+      [&](Wanted& wanted) {
+        if (next == urls.size()) return false;
+        wanted = {std::to_string(next), urls[next], 1, "", "", false};
+        ++next;
+        return true;
+      },
+      settings, *transport, [&](Fetched&& image) { images[std::stoul(image.wanted.image_uid)] = std::move(image); },
+      {});
   return images;
 }
 
-FetchedImage fetch_one(const std::string& url, const FetchOptions& options = quick()) {
-  return std::move(fetch({url}, options)[0]);
+Fetched fetch_one(const std::string& url, const NetworkSettings& settings = quick()) {
+  return std::move(fetch({url}, settings)[0]);
 }
 
 TEST(FetchNetwork, GetsAnImageAndDescribesIt) {
   HttpServer server([](const HttpRequest&) { return png(); });
-  const FetchedImage image = fetch_one(server.url("/a b.png"));
+  const Fetched image = fetch_one(server.url("/a b.png"));
   ASSERT_TRUE(image.ok()) << image.reason << ": " << image.detail;
-  EXPECT_EQ(image.bytes, noisy_png());
-  EXPECT_EQ(image.format, ImageFormat::kPng);
-  EXPECT_EQ(image.width, 64);
-  EXPECT_EQ(image.height, 48);
-  EXPECT_EQ(image.sha256, sha256_hex(noisy_png()));
+  EXPECT_EQ(image.body.text(), noisy_png());
+  EXPECT_EQ(image.file.format, images::ImageFormat::kPng);
+  EXPECT_EQ(image.file.width, 64);
+  EXPECT_EQ(image.file.height, 48);
+  EXPECT_EQ(sha256_hex(image.body.bytes()), sha256_hex(noisy_png()));
   EXPECT_EQ(server.visits("/a%20b.png"), 1);
 }
 
@@ -97,9 +117,9 @@ TEST(FetchNetwork, ReusesConnectionsAndKeepsThePerHostLimit) {
   });
   std::vector<std::string> urls;
   for (int i = 0; i < 60; ++i) urls.push_back(server.url(fmt::format("/{}", i)));
-  FetchOptions options = quick();
-  options.per_host = 3;
-  for (const FetchedImage& image : fetch(urls, options)) EXPECT_TRUE(image.ok()) << image.detail;
+  NetworkSettings settings = quick();
+  settings.per_host = 3;
+  for (const Fetched& image : fetch(urls, settings)) EXPECT_TRUE(image.ok()) << image.detail;
   EXPECT_EQ(server.requests(), 60);
   EXPECT_LE(server.connections(), 4);
   EXPECT_LE(server.most_at_once(), 3);
@@ -113,11 +133,11 @@ TEST(FetchNetwork, CountsFailuresByReason) {
     if (request.path == "/html") response.body = "<!DOCTYPE html><html>Image not found</html>";
     return response;  // "/empty"
   });
-  FetchOptions options = quick();
-  options.retries = 1;
+  NetworkSettings settings = quick();
+  settings.retries = 1;
   const auto images = fetch({server.url("/404"), server.url("/503"), server.url("/html"), server.url("/empty"),
                              "http://no-such-host.invalid/x", "http://127.0.0.1:1/x"},
-                            options);
+                            settings);
   EXPECT_EQ(images[0].reason, "http_404");
   EXPECT_EQ(images[1].reason, "http_503");
   EXPECT_EQ(images[2].reason, "not_an_image");
@@ -145,10 +165,10 @@ TEST(FetchNetwork, RecoversFromPassingErrors) {
     return response;
   });
   for (const char* path : {"/500", "/drop", "/hangup", "/stall"}) {
-    const FetchedImage image = fetch_one(server.url(path));
+    const Fetched image = fetch_one(server.url(path));
     EXPECT_TRUE(image.ok()) << path << ": " << image.reason << ": " << image.detail;
     EXPECT_EQ(image.tries, 2) << path;
-    EXPECT_EQ(image.bytes, noisy_png()) << path;
+    EXPECT_EQ(image.body.text(), noisy_png()) << path;
   }
 }
 
@@ -160,7 +180,7 @@ TEST(FetchNetwork, HonoursRetryAfter) {
     return response;
   });
   const auto start = std::chrono::steady_clock::now();
-  const FetchedImage image = fetch_one(server.url("/x"));
+  const Fetched image = fetch_one(server.url("/x"));
   EXPECT_TRUE(image.ok()) << image.detail;
   EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(1000));
   EXPECT_EQ(server.requests(), 2);
@@ -178,10 +198,10 @@ TEST(FetchNetwork, NamesWhatStaysBroken) {
     }
     return response;
   });
-  FetchOptions options = quick();
-  options.retries = 0;
+  NetworkSettings settings = quick();
+  settings.retries = 0;
   const auto images =
-      fetch({server.url("/longer"), server.url("/shorter"), server.url("/silent"), server.url("/trickle")}, options);
+      fetch({server.url("/longer"), server.url("/shorter"), server.url("/silent"), server.url("/trickle")}, settings);
   EXPECT_EQ(images[0].reason, "truncated") << images[0].detail;
   EXPECT_EQ(images[1].reason, "truncated") << images[1].detail;
   EXPECT_EQ(images[2].reason, "timeout") << images[2].detail;
@@ -195,7 +215,7 @@ TEST(FetchNetwork, ASlowServerIsNotAStalledOne) {
     response.delay_between = milliseconds(100);  // 5 kB/s, about two seconds: longer than the stall timeout
     return response;
   });
-  const FetchedImage image = fetch_one(server.url("/x"));
+  const Fetched image = fetch_one(server.url("/x"));
   EXPECT_TRUE(image.ok()) << image.reason << ": " << image.detail;
   EXPECT_EQ(image.tries, 1);
 }
@@ -210,10 +230,10 @@ TEST(FetchNetwork, RefusesHugeFilesWhateverTheyClaim) {
     }
     return response;
   });
-  FetchOptions options = quick();
-  options.max_image_bytes = 100000;
+  NetworkSettings settings = quick();
+  settings.max_image_bytes = 100000;
   for (const char* path : {"/claims", "/is"}) {
-    const FetchedImage image = fetch_one(server.url(path), options);
+    const Fetched image = fetch_one(server.url(path), settings);
     EXPECT_EQ(image.reason, "too_large") << path;
     EXPECT_EQ(image.tries, 1) << path;
     EXPECT_THAT(image.detail, HasSubstr("100000")) << path;
@@ -229,22 +249,22 @@ TEST(FetchNetwork, FollowsRedirectsWithinTheLimit) {
   });
   self = &server;
   EXPECT_TRUE(fetch_one(server.url("/moved")).ok());
-  const FetchedImage loop = fetch_one(server.url("/loop"));
+  const Fetched loop = fetch_one(server.url("/loop"));
   EXPECT_EQ(loop.reason, "redirects") << loop.detail;
   EXPECT_EQ(server.visits("/loop"), 6);
 }
 
 TEST(FetchNetwork, RefusesLocalAddressesAndFilesUnlessAllowed) {
   HttpServer server([](const HttpRequest&) { return png(); });
-  FetchOptions options = quick();
-  options.allow_local = false;
+  NetworkSettings settings = quick();
+  settings.allow_local = false;
   const int port = server.port();
-  for (const FetchedImage& image :
+  for (const Fetched& image :
        fetch({server.url("/x"), fmt::format("http://localhost:{}/x", port), fmt::format("http://[::1]:{}/x", port),
               fmt::format("http://2130706433:{}/x", port), fmt::format("http://0x7f.1:{}/x", port),
               "file:///etc/hostname"},
-             options)) {
-    EXPECT_EQ(image.reason, "refused_address") << image.index << image.detail;
+             settings)) {
+    EXPECT_EQ(image.reason, "refused_address") << image.wanted.image_uid << image.detail;
     EXPECT_EQ(image.tries, 1);
   }
   EXPECT_EQ(server.connections(), 0);
@@ -262,10 +282,10 @@ TEST(FetchNetwork, ChecksAddressesOnRedirectsToo) {
     return png();
   });
   self = &server;
-  FetchOptions options = quick();
-  options.allow_local = false;
+  NetworkSettings settings = quick();
+  settings.allow_local = false;
   const auto images =
-      fetch({server.url("/inside"), server.url("/file"), server.url("/fine")}, options, all_but_the_first_loopback);
+      fetch({server.url("/inside"), server.url("/file"), server.url("/fine")}, settings, all_but_the_first_loopback);
   EXPECT_EQ(images[0].reason, "refused_address");
   EXPECT_THAT(images[0].detail, HasSubstr("127.0.0.2"));
   EXPECT_EQ(images[1].reason, "refused_address") << images[1].detail;
@@ -281,11 +301,11 @@ TEST(FetchNetwork, BoundsTheMemoryOfWhatIsUnderWay) {
   });
   std::vector<std::string> urls;
   for (int i = 0; i < 24; ++i) urls.push_back(server.url(fmt::format("/{}", i)));
-  FetchOptions options = quick();
-  options.max_buffered_bytes = 20000;  // two images: the others pause, and must all come through
-  for (const FetchedImage& image : fetch(urls, options)) {
+  NetworkSettings settings = quick();
+  settings.max_buffered_bytes = 20000;  // two images: the others pause, and must all come through
+  for (const Fetched& image : fetch(urls, settings)) {
     EXPECT_TRUE(image.ok()) << image.reason << ": " << image.detail;
-    EXPECT_EQ(image.bytes, noisy_png());
+    EXPECT_EQ(image.body.text(), noisy_png());
   }
 }
 
@@ -295,17 +315,17 @@ TEST(FetchNetwork, ReadsFileUrls) {
   test::write_text(folder / "note.png", "text");
   ASSERT_EQ(mkfifo((folder / "pipe.png").c_str(), 0600), 0);
   const std::string base = "file://" + folder.path().string();
-  FetchOptions options = quick();
+  NetworkSettings settings = quick();
   const auto images =
       fetch({base + "/a%20b.png", base + "/gone.png", base + "/note.png", base + "/pipe.png", "file:///dev/zero", base},
-            options);
+            settings);
   EXPECT_TRUE(images[0].ok()) << images[0].detail;
   EXPECT_EQ(images[1].reason, "missing");
   EXPECT_THAT(images[1].detail, HasSubstr("gone.png"));
   EXPECT_EQ(images[2].reason, "not_an_image");
   for (const std::size_t i : {3U, 4U, 5U}) EXPECT_EQ(images[i].reason, "missing") << i;
-  options.max_image_bytes = 1000;
-  EXPECT_EQ(fetch({base + "/a%20b.png"}, options)[0].reason, "too_large");
+  settings.max_image_bytes = 1000;
+  EXPECT_EQ(fetch({base + "/a%20b.png"}, settings)[0].reason, "too_large");
 }
 
 TEST(FetchNetwork, StoppingCutsWhatIsUnderWay) {
@@ -317,11 +337,12 @@ TEST(FetchNetwork, StoppingCutsWhatIsUnderWay) {
   });
   RunContext context;
   context.stop = source.get_token();
-  const FetchOptions options = quick();
-  const auto fetcher = make_curl_fetcher(options);
+  const NetworkSettings settings = quick();
+  const auto transport = make_curl_transport(settings, budget);
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> urls = {server.url("/fast"), server.url("/slow")};
-  EXPECT_THROW(fetch_images(urls, options, *fetcher, [&](FetchedImage&&) { source.request_stop(); }, context), Error);
+  EXPECT_THROW(
+      fetch_all(source_of(urls), settings, *transport, [&](Fetched&&) { source.request_stop(); }, context), Error);
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(900));
 }
 
@@ -345,12 +366,15 @@ TEST(FetchNetwork, FetchesRealImages) {
   for (const auto& [path, bytes] : files) urls.push_back(server.url(path));
   std::size_t ok = 0;
   const auto images = fetch(urls, quick());
-  for (const FetchedImage& image : images) {
-    ok += image.ok() && image.format == ImageFormat::kJpeg && image.width == 512 && image.height == 512 ? 1 : 0;
+  for (const Fetched& image : images) {
+    ok += image.ok() && image.file.format == images::ImageFormat::kJpeg && image.file.width == 512 &&
+                  image.file.height == 512
+              ? 1
+              : 0;
   }
   EXPECT_EQ(ok, 134U);
   EXPECT_EQ(images.size(), 134U);
 }
 
 }  // namespace
-}  // namespace imagerank::images
+}  // namespace imagerank::fetch

@@ -1,11 +1,11 @@
-#include "images/url.h"
+#include "fetch/url.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include <array>
 
-namespace imagerank::images {
+namespace imagerank::fetch {
 namespace {
 
 bool is_private(const std::string& text) {
@@ -87,4 +87,4 @@ TEST(IsPrivateAddress, LeavesTheInternetAlone) {
 }
 
 }  // namespace
-}  // namespace imagerank::images
+}  // namespace imagerank::fetch

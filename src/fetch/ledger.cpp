@@ -1,20 +1,22 @@
-#include "cli/fetch_ledger.h"
+#include "fetch/ledger.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
-#include "core/atomic_file.h"
 #include "core/fail.h"
 
-namespace imagerank::cli {
+namespace imagerank::fetch {
 namespace {
 
 [[noreturn]] void fail_ledger(const std::filesystem::path& path, const char* action) {
@@ -29,9 +31,11 @@ std::optional<LedgerEntry> parse_entry(std::string_view line) {
   const auto object = nlohmann::json::parse(line, nullptr, false);
   if (!object.is_object()) return std::nullopt;
   try {
-    return LedgerEntry{object.at("uid").get<std::string>(),    object.at("status").get<std::string>(),
-                       object.at("path").get<std::string>(),   object.at("sha256").get<std::string>(),
-                       object.at("width").get<std::int32_t>(), object.at("height").get<std::int32_t>()};
+    return LedgerEntry{object.at("uid").get<std::string>(),          object.at("of_url").get<bool>(),
+                       object.at("status").get<std::string>(),       object.at("path").get<std::string>(),
+                       object.at("sha256").get<std::string>(),       object.at("width").get<std::int32_t>(),
+                       object.at("height").get<std::int32_t>(),      object.at("etag").get<std::string>(),
+                       object.at("last_modified").get<std::string>()};
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }
@@ -45,7 +49,7 @@ FetchLedger::FetchLedger(const std::filesystem::path& folder) : folder_(folder),
   if (error) fail(ErrorCode::kIo, "{}: cannot create the folder: {}", folder_.string(), error.message());
   try {
     open_and_lock();
-    read_earlier();
+    drop_torn_line();
   } catch (...) {
     if (descriptor_ >= 0) ::close(descriptor_);
     throw;
@@ -59,7 +63,6 @@ FetchLedger::~FetchLedger() {
 
 void FetchLedger::open_and_lock() {
   for (;;) {
-    interrupted_ = std::filesystem::exists(path_);
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (descriptor_ < 0) fail_ledger(path_, "open");
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
@@ -75,23 +78,39 @@ void FetchLedger::open_and_lock() {
   }
 }
 
-void FetchLedger::read_earlier() {
-  const std::string text = load_file(path_);
-  std::size_t start = 0;
-  for (std::size_t end = 0; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
-    if (auto entry = parse_entry(std::string_view(text).substr(start, end - start))) {
-      earlier_.push_back(std::move(*entry));
-    }
-  }
+void FetchLedger::drop_torn_line() {
+  struct stat state = {};
+  if (::fstat(descriptor_, &state) != 0) fail_ledger(path_, "stat");
   // A torn last line would swallow the next one.
-  if (start != text.size() && ::ftruncate(descriptor_, static_cast<off_t>(start)) != 0) fail_ledger(path_, "truncate");
-  empty_ = start == 0;
+  off_t end = state.st_size;
+  std::array<char, 4096> block{};
+  while (end > 0) {
+    const off_t start = std::max<off_t>(0, end - static_cast<off_t>(block.size()));
+    const ssize_t count = ::pread(descriptor_, block.data(), static_cast<std::size_t>(end - start), start);
+    if (count != end - start) fail_ledger(path_, "read");
+    const std::size_t line_end = std::string_view(block.data(), static_cast<std::size_t>(count)).rfind('\n');
+    end = line_end == std::string_view::npos ? start : start + static_cast<off_t>(line_end) + 1;
+    if (line_end != std::string_view::npos) break;
+  }
+  if (end != state.st_size && ::ftruncate(descriptor_, end) != 0) fail_ledger(path_, "truncate");
+  empty_ = end == 0;
+}
+
+void FetchLedger::for_each(const std::function<void(const LedgerEntry&)>& visit) const {
+  std::ifstream file(path_);
+  if (!file) fail_ledger(path_, "read");
+  for (std::string line; std::getline(file, line);) {
+    if (const auto entry = parse_entry(line)) visit(*entry);
+  }
 }
 
 void FetchLedger::append(const LedgerEntry& entry) {
-  const nlohmann::ordered_json object = {{"uid", entry.image_uid}, {"status", entry.status}, {"path", entry.path},
-                                         {"sha256", entry.sha256}, {"width", entry.width},   {"height", entry.height}};
+  const nlohmann::ordered_json object = {
+      {"uid", entry.image_uid}, {"of_url", entry.of_url}, {"status", entry.status},
+      {"path", entry.path},     {"sha256", entry.sha256}, {"width", entry.width},
+      {"height", entry.height}, {"etag", entry.etag},     {"last_modified", entry.last_modified}};
   const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+  const std::lock_guard lock(mutex_);
   empty_ = false;
   for (std::size_t done = 0; done < line.size();) {
     const ssize_t count = ::write(descriptor_, line.data() + done, line.size() - done);
@@ -109,8 +128,7 @@ void FetchLedger::flush_images() const {
 
 void FetchLedger::clear() {
   if (::ftruncate(descriptor_, 0) != 0) fail_ledger(path_, "truncate");
-  earlier_.clear();
   empty_ = true;
 }
 
-}  // namespace imagerank::cli
+}  // namespace imagerank::fetch

@@ -1,0 +1,97 @@
+#include "fetch/fetch.h"
+
+#include <chrono>
+
+#include "core/atomic_file.h"
+#include "core/fail.h"
+#include "fetch/ledger.h"
+#include "fetch/plan.h"
+#include "fetch/recorder.h"
+#include "fetch/schedule.h"
+#include "fetch/tables.h"
+
+namespace imagerank::fetch {
+namespace {
+
+/// The half-written files of a run that was killed.
+void remove_leftovers(const std::filesystem::path& images) {
+  std::error_code error;
+  for (const auto& folder : std::filesystem::directory_iterator(images, error)) {
+    if (folder.is_directory(error)) remove_stale_temporaries(folder.path());
+  }
+}
+
+/// Before anything is made in the workspace.
+void require_rows(const workspace::Workspace& workspace) {
+  workspace::Database database(1);
+  workspace.attach(database, "images");
+  if (database.query_integer("SELECT count(*) FROM images") == 0) {
+    fail(ErrorCode::kNotFound, "{}: expected at least one image, found 0 rows; `imagerank import` adds them",
+         workspace.table_path("images").string());
+  }
+}
+
+}  // namespace
+
+std::int64_t FetchCounts::failures() const {
+  std::int64_t sum = 0;
+  for (const auto& [reason, count] : failed) sum += count;
+  return sum;
+}
+
+void FetchSettings::validate() const {
+  network.validate();
+  if (resize < 0 || resize > 16384) {
+    fail(ErrorCode::kInvalidArgument, "--resize: expected 1 to 16384 pixels, or 0 for the original, found {}", resize);
+  }
+}
+
+FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSettings& settings,
+                         const RunContext& context, const TransportMaker& make_transport) {
+  settings.validate();
+  const auto start = std::chrono::steady_clock::now();
+  require_rows(workspace);
+  FetchLedger ledger(workspace.root() / "images");
+  if (!ledger.empty()) {
+    remove_leftovers(workspace.root() / "images");
+    write_tables(workspace, ledger);
+  }
+
+  FetchCounts counts;
+  ByteBudget budget;
+  std::exception_ptr problem;
+  {
+    Recorder recorder(workspace, settings, context, ledger, counts);
+    try {
+      Plan plan(
+          workspace, settings, context,
+          {[&](const FetchExample& row, const std::string& reason, bool known) { recorder.fail(row, reason, known); },
+           [&] { recorder.skip(); },
+           [&](const FetchExample& row, const std::string& reason) { recorder.not_retried(row, reason); }});
+      counts.total = plan.total();
+      counts.same_url = plan.same_url();
+      recorder.expect(plan.files() + plan.urls());
+      plan.for_each_file([&](LocalFile&& file) { recorder.add(std::move(file)); });
+      if (plan.urls() > 0) {
+        const auto transport =
+            make_transport ? make_transport(settings.network, budget) : make_curl_transport(settings.network, budget);
+        plan.for_each_url([&](const WantedSource& source) {
+          fetch_all(
+              source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); },
+              context);
+        });
+      }
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCancelled) throw;
+      problem = std::current_exception();
+    }
+    recorder.finish();
+  }
+  write_tables(workspace, ledger);
+  if (problem) std::rethrow_exception(problem);
+  counts.same_content = count_same_content(workspace);
+  counts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return counts;
+}
+
+}  // namespace imagerank::fetch

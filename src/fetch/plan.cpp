@@ -1,0 +1,134 @@
+#include "fetch/plan.h"
+
+#include "core/atomic_file.h"
+#include "core/fail.h"
+#include "core/hash.h"
+#include "fetch/tables.h"
+#include "workspace/keys.h"
+
+namespace imagerank::fetch {
+namespace {
+
+bool has_file(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > 0;
+}
+
+/// "http_5*" matches "http_503".
+bool matches(std::string_view pattern, std::string_view reason) {
+  return pattern.ends_with('*') ? reason.starts_with(pattern.substr(0, pattern.size() - 1)) : pattern == reason;
+}
+
+}  // namespace
+
+Plan::Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
+           const PlanEvents& events)
+    : workspace_(workspace), settings_(settings), context_(context), database_(1, workspace.root(), kTableMemory) {
+  database_.execute("CREATE TABLE wanted (image_uid VARCHAR, url VARCHAR, has_file INTEGER)");
+  database_.execute("CREATE TABLE local (image_uid VARCHAR, path VARCHAR)");
+  {
+    workspace::Database reader(1, workspace.root(), kTableMemory);
+    workspace.attach(reader, "images");
+    workspace::Database::Appender wanted(database_, "wanted");
+    workspace::Database::Appender local(database_, "local");
+    workspace::Image row;
+    reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& rows) {
+      context_.check_stop();
+      for (std::size_t i = 0; i < rows.row_count; ++i) {
+        row.image_uid = rows.columns[0].text[i];
+        row.url = rows.columns[1].text[i];
+        row.path = rows.columns[2].text[i];
+        row.sha256 = rows.columns[3].text[i];
+        row.status = rows.columns[4].text[i];
+        judge(row, events, wanted, local);
+        ++total_;
+      }
+    });
+    wanted.close();
+    local.close();
+  }
+  urls_ = database_.query_integer("SELECT count(*) FROM (SELECT DISTINCT url FROM wanted)");
+  same_url_ = database_.query_integer("SELECT count(*) FROM wanted") - urls_;
+  files_ = database_.query_integer("SELECT count(*) FROM local");
+}
+
+void Plan::judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
+                 workspace::Database::Appender& local) {
+  const FetchExample example{row.image_uid, row.url, ""};
+  const auto fail_row = [&](const std::string& reason, std::string detail) {
+    events.failed({row.image_uid, row.url, std::move(detail)}, reason, row.status == reason);
+  };
+  const bool there = row.status == "ok" && is_intact(row);
+  if (there && (!settings_.refresh || row.url.empty())) return events.skipped();
+  const bool failed_before = !row.status.empty() && row.status != "ok";
+  if (failed_before && !row.url.empty() && !retries(row.status)) return events.not_retried(example, row.status);
+  if (!row.path.empty() && row.status != "ok" && has_file(workspace_.resolve(row))) {
+    local.append(row.image_uid);
+    local.append(row.path);
+    local.end_row();
+    return;
+  }
+  if (row.url.empty()) {
+    return row.path.empty() ? fail_row("no_url", "expected a url or a path, found neither")
+                            : fail_row("missing", workspace_.resolve(row).string());
+  }
+  if (!workspace::is_safe_uid(row.image_uid))
+    return fail_row("unsafe_uid", fmt::format("image uid '{}': not usable as a file name", row.image_uid));
+  wanted.append(row.image_uid);
+  wanted.append(row.url);
+  wanted.append(std::int32_t{there ? 1 : 0});
+  wanted.end_row();
+}
+
+bool Plan::retries(const std::string& status) const {
+  if (status == "refused_address" && settings_.network.allow_local) return true;
+  if (status == "noai" && !settings_.network.respect_noai) return true;
+  if (!settings_.retry_failed) return false;
+  if (settings_.retry_reasons.empty()) return true;
+  for (const std::string& pattern : settings_.retry_reasons) {
+    if (matches(pattern, status)) return true;
+  }
+  return false;
+}
+
+bool Plan::is_intact(const workspace::Image& row) const {
+  if (row.path.empty() || !has_file(workspace_.resolve(row))) return false;
+  return !settings_.recheck || row.sha256.empty() || sha256_hex(load_file(workspace_.resolve(row))) == row.sha256;
+}
+
+void Plan::for_each_file(const std::function<void(LocalFile&&)>& visit) {
+  database_.for_each_chunk("SELECT image_uid, path FROM local", [&](const workspace::Table& rows) {
+    context_.check_stop();
+    for (std::size_t i = 0; i < rows.row_count; ++i) visit({rows.columns[0].text[i], rows.columns[1].text[i]});
+  });
+}
+
+void Plan::for_each_url(const std::function<void(const WantedSource&)>& fetch) {
+  workspace_.attach_or_empty(database_, "validators");
+  // One row stands for a URL; a file that is missing somewhere must come whole.
+  workspace::Database::Cursor cursor(database_, R"(
+    SELECT image_uid, url, copies, CASE WHEN has_file = 1 THEN coalesce(etag, '') ELSE '' END,
+           CASE WHEN has_file = 1 THEN coalesce(last_modified, '') ELSE '' END, has_file
+    FROM (SELECT coalesce(min(image_uid) FILTER (has_file = 0), min(image_uid)) AS image_uid, url, count(*) AS copies,
+                 min(has_file) AS has_file FROM wanted GROUP BY url)
+    LEFT JOIN validators USING (url)
+    ORDER BY hash(url))");
+  workspace::Table rows;
+  std::size_t next = 0;
+  fetch([&](Wanted& wanted) {
+    if (next >= rows.row_count) {
+      if (!cursor.next(rows)) return false;
+      next = 0;
+    }
+    wanted.image_uid = rows.columns[0].text[next];
+    wanted.url = rows.columns[1].text[next];
+    wanted.copies = rows.columns[2].integer[next];
+    wanted.etag = rows.columns[3].text[next];
+    wanted.last_modified = rows.columns[4].text[next];
+    wanted.has_file = rows.columns[5].integer[next] != 0;
+    ++next;
+    return true;
+  });
+}
+
+}  // namespace imagerank::fetch

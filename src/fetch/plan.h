@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "fetch/fetch.h"
+#include "fetch/schedule.h"
+#include "workspace/database.h"
+
+namespace imagerank::fetch {
+
+/// A file that a row names and that no run has looked at yet.
+struct LocalFile {
+  std::string image_uid;
+  std::string path;  ///< as the row has it
+};
+
+/// What a plan says of rows that need no transfer.
+struct PlanEvents {
+  std::function<void(const FetchExample& row, const std::string& reason, bool known)>
+      failed;  ///< known: the row says so
+  std::function<void()> skipped;
+  std::function<void(const FetchExample& row, const std::string& reason)> not_retried;
+};
+
+/// Decides row by row, then gives out what is left to do, each URL once, hosts well mixed. Rows stay on disk.
+class Plan {
+ public:
+  Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
+       const PlanEvents& events);
+
+  [[nodiscard]] std::int64_t total() const noexcept { return total_; }
+  [[nodiscard]] std::int64_t urls() const noexcept { return urls_; }
+  [[nodiscard]] std::int64_t files() const noexcept { return files_; }
+  /// Rows that share another row's URL.
+  [[nodiscard]] std::int64_t same_url() const noexcept { return same_url_; }
+  void for_each_file(const std::function<void(LocalFile&&)>& visit);
+  /// From first to last, while nothing else is asked of the plan.
+  void for_each_url(const std::function<void(const WantedSource&)>& fetch);
+
+ private:
+  void judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
+             workspace::Database::Appender& local);
+  [[nodiscard]] bool retries(const std::string& status) const;
+  [[nodiscard]] bool is_intact(const workspace::Image& row) const;
+
+  const workspace::Workspace& workspace_;
+  const FetchSettings& settings_;
+  const RunContext& context_;
+  workspace::Database database_;
+  std::int64_t total_ = 0;
+  std::int64_t urls_ = 0;
+  std::int64_t files_ = 0;
+  std::int64_t same_url_ = 0;
+};
+
+}  // namespace imagerank::fetch

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "core/bounded_queue.h"
+#include "core/progress.h"
+#include "fetch/fetch.h"
+#include "fetch/ledger.h"
+#include "fetch/plan.h"
+
+namespace imagerank::fetch {
+
+/// Takes what came from the network or lies on disk, checks and stores it on threads of its own, writes the ledger and
+/// counts. What goes wrong with the workspace (a full disk) is thrown by the next call. add() is for one thread.
+class Recorder {
+ public:
+  Recorder(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
+           FetchLedger& ledger, FetchCounts& counts);
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  ~Recorder();
+
+  /// What the progress counts up to. Before the first add().
+  void expect(std::int64_t items) { expected_ = items; }
+  /// Waits while the threads are behind.
+  void add(Fetched&& fetched);
+  void add(LocalFile&& file);
+  /// A row that needs no look at a file. @param known  the row says so already.
+  void fail(const FetchExample& row, const std::string& reason, bool known);
+  void skip();
+  void not_retried(const FetchExample& row, const std::string& reason);
+  /// Waits for the threads. No add() after it.
+  void finish();
+
+ private:
+  using Item = std::variant<Fetched, LocalFile>;
+  struct Stored {
+    std::string reason;
+    std::string detail;
+    LedgerEntry entry;
+    std::int64_t bytes = 0;
+  };
+
+  void work();
+  void store(Fetched& fetched);
+  void check(const LocalFile& file);
+  Stored keep(const Fetched& fetched) const;
+  void make_folder(const std::filesystem::path& path);
+  void record_failure(const FetchExample& row, const std::string& reason, std::int64_t copies);
+  void rethrow();
+  void report();
+
+  const workspace::Workspace& workspace_;
+  const FetchSettings& settings_;
+  const RunContext& context_;
+  FetchLedger& ledger_;
+  FetchCounts& counts_;  // mutex_
+  BoundedQueue<Item> queue_;
+  std::mutex mutex_;
+  std::exception_ptr problem_;  // mutex_
+  std::int64_t expected_ = 0;
+  std::int64_t done_ = 0;  // mutex_
+  std::chrono::steady_clock::time_point started_;
+  std::chrono::steady_clock::time_point reported_;  // mutex_
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace imagerank::fetch

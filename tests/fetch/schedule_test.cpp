@@ -1,0 +1,337 @@
+// fetch_all with a fake Transport that injects faults and has a clock of its own: nothing sleeps.
+#include "fetch/schedule.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "images/encode.h"
+
+namespace imagerank::fetch {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::string small_png() { return images::encode_png({1, 1, {1, 2, 3}}); }
+
+/// Ends every transfer `latency` of its own time after it began, with what `script` says.
+class FakeTransport final : public Transport {
+ public:
+  struct Started {
+    std::string url;
+    milliseconds at;
+    milliseconds first_byte_timeout;
+  };
+  using Script = std::function<Transfer(const std::string& url, int visit)>;
+
+  explicit FakeTransport(Script script, milliseconds latency = milliseconds(10))
+      : script_(std::move(script)), latency_(latency) {}
+
+  void start(const Request& request) override {
+    const Url url = parse_url(request.url).value();
+    started.push_back({url.text, time_, request.first_byte_timeout});
+    running_.push_back({request.ticket, url, time_, time_ + latency_});
+    most_at_once = std::max(most_at_once, running_.size());
+    std::size_t same_host = 0;
+    for (const Running& other : running_) same_host += other.url.host_key() == url.host_key() ? 1 : 0;
+    most_per_host = std::max(most_per_host, same_host);
+  }
+  std::vector<Transfer> wait(milliseconds at_most) override {
+    milliseconds until = time_ + at_most;
+    if (!running_.empty()) until = std::min(until, running_.front().ends);
+    time_ = std::max(time_ + milliseconds(1), until);
+    std::vector<Transfer> done;
+    while (!running_.empty() && running_.front().ends <= time_) {
+      const Running ended = running_.front();
+      running_.pop_front();
+      done.push_back(script_(ended.url.text, visits_[ended.url.text]++));
+      done.back().ticket = ended.ticket;
+    }
+    return done;
+  }
+  [[nodiscard]] std::vector<Silence> silences() const override {
+    std::vector<Silence> found;
+    for (const Running& running : running_) found.push_back({running.ticket, time_ - running.began});
+    return found;
+  }
+  [[nodiscard]] Clock::time_point now() const override { return Clock::time_point(time_); }
+
+  std::vector<Started> started;
+  std::size_t most_at_once = 0;
+  std::size_t most_per_host = 0;
+
+ private:
+  struct Running {
+    std::size_t ticket;
+    Url url;
+    milliseconds began;
+    milliseconds ends;
+  };
+  Script script_;
+  milliseconds latency_;
+  milliseconds time_{1000};
+  std::deque<Running> running_;
+  std::map<std::string, int> visits_;
+};
+
+Transfer answer(int status, std::string body = {}) {
+  Transfer transfer;
+  transfer.http_status = status;
+  transfer.detail = "HTTP " + std::to_string(status);
+  transfer.body = Body(std::move(body));
+  return transfer;
+}
+
+Transfer broken(const std::string& reason) {
+  Transfer transfer;
+  transfer.reason = reason;
+  transfer.detail = "injected";
+  return transfer;
+}
+
+/// Gives out `urls`, whose uids are their places.
+WantedSource source_of(const std::vector<std::string>& urls) {
+  return [&urls, next = std::size_t{0}](Wanted& wanted) mutable {
+    if (next == urls.size()) return false;
+    wanted = {std::to_string(next), urls[next], 1, "", "", false};
+    ++next;
+    return true;
+  };
+}
+
+std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSettings& settings,
+                           Transport& transport) {
+  std::vector<Fetched> images(urls.size());
+  std::vector<int> delivered(urls.size());
+  fetch_all(source_of(urls), settings, transport,
+            [&](Fetched&& image) {
+              const std::size_t index = std::stoul(image.wanted.image_uid);
+              ++delivered[index];
+              images[index] = std::move(image);
+            },
+            {});
+  EXPECT_THAT(delivered, ::testing::Each(1));
+  return images;
+}
+
+std::vector<std::string> many(const std::string& host, int count) {
+  std::vector<std::string> urls;
+  for (int i = 0; i < count; ++i) urls.push_back("http://" + host + "/" + std::to_string(i));
+  return urls;
+}
+
+TEST(FetchSchedule, KeepsTheTwoLimits) {
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  std::vector<std::string> urls = many("a", 40);
+  for (const char* host : {"b", "c", "d"}) {
+    const auto more = many(host, 40);
+    urls.insert(urls.end(), more.begin(), more.end());
+  }
+  NetworkSettings settings;
+  settings.concurrency = 10;
+  settings.per_host = 4;
+  for (const Fetched& image : fetch(urls, settings, transport)) {
+    EXPECT_TRUE(image.ok());
+    EXPECT_EQ(image.tries, 1);
+    EXPECT_EQ(image.file.width, 1);
+  }
+  EXPECT_EQ(transport.most_at_once, 10U);
+  EXPECT_LE(transport.most_per_host, 4U);
+  settings.concurrency = 100;
+  FakeTransport wide([](const std::string&, int) { return answer(200, small_png()); });
+  fetch(urls, settings, wide);
+  EXPECT_EQ(wide.most_at_once, 16U);
+  EXPECT_EQ(wide.most_per_host, 4U);
+}
+
+TEST(FetchSchedule, HostsTakeTurns) {
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  std::vector<std::string> urls = many("big", 50);
+  urls.emplace_back("http://small/1");
+  NetworkSettings settings;
+  settings.concurrency = 2;
+  fetch(urls, settings, transport);
+  EXPECT_EQ(transport.started[1].url, "http://small/1");
+}
+
+TEST(FetchSchedule, BacksOffExponentiallyWithJitter) {
+  FakeTransport transport(
+      [](const std::string&, int visit) { return visit < 3 ? answer(503) : answer(200, small_png()); });
+  NetworkSettings settings;
+  settings.backoff = milliseconds(1000);
+  settings.retries = 3;
+  const auto images = fetch({"http://h/x"}, settings, transport);
+  EXPECT_TRUE(images[0].ok());
+  EXPECT_EQ(images[0].tries, 4);
+  ASSERT_EQ(transport.started.size(), 4U);
+  for (std::size_t i = 1; i < 4; ++i) {
+    // Half to all of 1, 2, 4 s, after 10 ms of transfer; the wait ends within one poll.
+    const auto waited = (transport.started[i].at - transport.started[i - 1].at).count();
+    const auto full = 1000 << (i - 1);
+    EXPECT_GE(waited, full / 2) << i;
+    EXPECT_LE(waited, full + 120) << i;
+  }
+}
+
+TEST(FetchSchedule, JitterDiffersBetweenImages) {
+  FakeTransport transport(
+      [](const std::string&, int visit) { return visit < 1 ? broken("connection") : answer(200, small_png()); });
+  NetworkSettings settings;
+  settings.backoff = milliseconds(10000);
+  fetch(many("h", 8), settings, transport);
+  std::vector<std::int64_t> again;
+  for (std::size_t i = 8; i < transport.started.size(); ++i) again.push_back(transport.started[i].at.count());
+  EXPECT_EQ(again.size(), 8U);
+  EXPECT_GE(*std::ranges::max_element(again) - *std::ranges::min_element(again), 500);
+}
+
+TEST(FetchSchedule, GivesUpAfterTheLastTry) {
+  for (const auto& [transfer, reason] : std::vector<std::pair<std::function<Transfer()>, std::string>>{
+           {[] { return answer(500); }, "http_500"},
+           {[] { return answer(429); }, "http_429"},
+           {[] { return broken("timeout"); }, "timeout"},
+           {[] { return broken("dns"); }, "dns"},
+           {[] { return broken("connect"); }, "connect"},
+           {[] { return broken("truncated"); }, "truncated"}}) {
+    FakeTransport transport([&transfer = transfer](const std::string&, int) { return transfer(); });
+    NetworkSettings settings;
+    settings.retries = 2;
+    const auto images = fetch({"http://h/x"}, settings, transport);
+    EXPECT_EQ(images[0].reason, reason);
+    EXPECT_EQ(images[0].tries, 3) << reason;
+  }
+}
+
+TEST(FetchSchedule, DoesNotRetryWhatWillNotChange) {
+  for (const auto& [transfer, reason] : std::vector<std::pair<std::function<Transfer()>, std::string>>{
+           {[] { return answer(404); }, "http_404"},
+           {[] { return answer(403); }, "http_403"},
+           {[] { return answer(304); }, "http_304"},
+           {[] { return answer(501); }, "http_501"},
+           {[] { return answer(200); }, "empty"},
+           {[] { return answer(200, "<html>gone</html>"); }, "not_an_image"},
+           {[] { return broken("too_large"); }, "too_large"},
+           {[] { return broken("refused_address"); }, "refused_address"},
+           {[] { return broken("tls"); }, "tls"},
+           {[] { return broken("redirects"); }, "redirects"},
+           {[] { return broken("missing"); }, "missing"}}) {
+    FakeTransport transport([&transfer = transfer](const std::string&, int) { return transfer(); });
+    const auto images = fetch({"http://h/x"}, {}, transport);
+    EXPECT_EQ(images[0].reason, reason);
+    EXPECT_EQ(images[0].tries, 1) << reason;
+    EXPECT_TRUE(images[0].body.size() == 0) << reason;
+    EXPECT_FALSE(images[0].detail.empty()) << reason;
+  }
+}
+
+TEST(FetchSchedule, RetryAfterHoldsBackTheWholeHostOnly) {
+  FakeTransport transport([](const std::string& url, int visit) {
+    if (url == "http://busy/0" && visit == 0) {
+      Transfer transfer = answer(429);
+      transfer.retry_after = milliseconds(5000);
+      return transfer;
+    }
+    return answer(200, small_png());
+  });
+  std::vector<std::string> urls = many("busy", 4);
+  const auto calm = many("calm", 4);
+  urls.insert(urls.end(), calm.begin(), calm.end());
+  NetworkSettings settings;
+  settings.per_host = 1;
+  for (const Fetched& image : fetch(urls, settings, transport)) EXPECT_TRUE(image.ok());
+  for (std::size_t i = 0; i < transport.started.size(); ++i) {
+    const auto& [url, at, limit] = transport.started[i];
+    if (url.starts_with("http://calm")) {
+      EXPECT_LT(at.count(), 2000) << url;
+    } else if (i > 0) {
+      EXPECT_GE(at.count(), 6000) << url;
+    }
+  }
+  EXPECT_EQ(transport.started.size(), 9U);
+}
+
+TEST(FetchSchedule, DoesNotWaitLongerThanAllowed) {
+  FakeTransport transport([](const std::string&, int) {
+    Transfer transfer = answer(503);
+    transfer.retry_after = milliseconds(3600000);
+    return transfer;
+  });
+  const auto images = fetch({"http://h/x"}, {}, transport);
+  EXPECT_EQ(images[0].reason, "http_503");
+  EXPECT_EQ(images[0].tries, 1);
+  EXPECT_THAT(images[0].detail, ::testing::HasSubstr("asks to wait 3600 s"));
+}
+
+TEST(FetchSchedule, BadUrlsAreNeverStarted) {
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  const auto images = fetch({"", "ftp://h/x", "http://h/x"}, {}, transport);
+  EXPECT_EQ(images[0].reason, "bad_url");
+  EXPECT_EQ(images[1].reason, "bad_url");
+  EXPECT_EQ(images[1].tries, 0);
+  EXPECT_TRUE(images[2].ok());
+  EXPECT_EQ(transport.started.size(), 1U);
+}
+
+TEST(FetchSchedule, OfNothingIsNothing) {
+  FakeTransport transport([](const std::string&, int) { return answer(200); });
+  EXPECT_TRUE(fetch({}, {}, transport).empty());
+}
+
+TEST(FetchSchedule, StopsBetweenTransfersAndDeliversWhatEnded) {
+  std::stop_source source;
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  NetworkSettings settings;
+  settings.concurrency = 2;
+  RunContext context;
+  context.stop = source.get_token();
+  std::size_t delivered = 0;
+  const auto urls = many("h", 20);
+  try {
+    fetch_all(
+        source_of(urls), settings, transport,
+        [&](Fetched&&) {
+          if (++delivered == 6) source.request_stop();
+        },
+        context);
+    FAIL() << "expected kCancelled";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+  }
+  EXPECT_GE(delivered, 6U);
+  EXPECT_LE(delivered, 8U);
+}
+
+TEST(FetchSchedule, WhatTheSinkThrowsEndsIt) {
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  const auto urls = many("h", 5);
+  EXPECT_THROW(fetch_all(source_of(urls), {}, transport,
+                         [](Fetched&&) { throw Error(ErrorCode::kResourceLimit, "disk full"); }, {}),
+               Error);
+}
+
+TEST(NetworkSettingsTest, RefusesValuesOutOfRange) {
+  const auto refused = [](auto change, const std::string& name) {
+    NetworkSettings settings;
+    change(settings);
+    try {
+      settings.validate();
+      FAIL() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(name));
+    }
+  };
+  EXPECT_NO_THROW(NetworkSettings{}.validate());
+  refused([](NetworkSettings& o) { o.concurrency = 0; }, "concurrency: expected 1 to 1024, found 0");
+  refused([](NetworkSettings& o) { o.per_host = 2000; }, "per-host");
+  refused([](NetworkSettings& o) { o.retries = -1; }, "retries");
+  refused([](NetworkSettings& o) { o.retries = 21; }, "retries");
+  refused([](NetworkSettings& o) { o.stall_timeout = milliseconds(0); }, "timeout");
+  refused([](NetworkSettings& o) { o.max_image_bytes = 0; }, "max-bytes");
+}
+
+}  // namespace
+}  // namespace imagerank::fetch
