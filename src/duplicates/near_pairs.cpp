@@ -28,6 +28,7 @@ namespace {
 
 constexpr int kBits = 64;
 constexpr int kMostTableBits = 22;
+constexpr std::size_t kMostFound = 1 << 16;  ///< handed over when there are more: a crowd has a great many pairs
 
 /// One part of all hashes, and how far off it may be.
 struct Part {
@@ -185,6 +186,7 @@ class Search {
     const Buckets buckets(hashes_, part);
     std::vector<std::uint64_t> masks;
     for (int k = 0; k <= part.radius; ++k) append_masks(part.bits, k, masks);
+    const auto place_of = [&](std::uint32_t place) { return buckets.places[place]; };
     share_out(buckets.begin.size() - 1, [&](std::size_t key, std::vector<Found>& found) {
       const std::uint32_t begin = buckets.begin[key], end = buckets.begin[key + 1];
       if (begin == end) return;
@@ -194,9 +196,10 @@ class Search {
         for (std::uint32_t a = begin; a < end; ++a) {
           compare(buckets.hashes.data(), a, mask == 0 ? a + 1 : buckets.begin[other], buckets.begin[other + 1],
                   distance_, found);
+          if (found.size() >= kMostFound) give(found, place_of, index);
         }
       }
-      give(found, [&](std::uint32_t place) { return buckets.places[place]; }, index);
+      give(found, place_of, index);
     });
   }
 

@@ -22,9 +22,10 @@ struct NearPair {
 /// Calls `visit` once for each two hashes that differ in at most `distance` bits, in no order; never from two threads
 /// at once. What it throws ends the search. Exact: no near pair is missed.
 /// The hashes are cut into m parts; of two that are near, some part differs in at most distance / m bits, so that only
-/// hashes whose parts are that close are compared. m is chosen by what the search will cost. Memory: 12 bytes a hash
-/// and up to 32 MiB for the table of one part, parts one after the other.
-/// Source: Norouzi, Punjani, Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012, section 3.
+/// hashes whose parts are that close are compared. m is chosen by what the search will cost for hashes that are spread
+/// evenly; a crowd of hashes that share all parts is compared each with each. Memory: 12 bytes a hash and up to 32 MiB
+/// for the table of one part, parts one after the other. Source: Norouzi, Punjani, Fleet, Fast Search in Hamming Space
+/// with Multi-Index Hashing, CVPR 2012, section 3.
 /// @param hashes  all different: many equal ones would be compared each with each. At most 2^32 - 1.
 /// @throws Error kInvalidArgument (a distance outside 0..kMaxDistance, too many hashes), kCancelled.
 void find_near_pairs(std::span<const std::uint64_t> hashes, int distance, const RunContext& context,

@@ -395,6 +395,14 @@ TEST_F(FullDisk, Encode) {
   }
 }
 
+TEST_F(FullDisk, Duplicates) {
+  for (const std::uint64_t more : {0U, 4096U}) {
+    try_on_full_disk([](const Path& data) { make_small_world(data, 60); },
+                     [](const Path& data) { return Arguments{"duplicates", "--data", data, "--perceptual"}; }, more);
+    if (IsSkipped()) return;
+  }
+}
+
 TEST_F(FullDisk, Train) {
   const Path model = folder_ / "model";
   make_tiny_model(model);

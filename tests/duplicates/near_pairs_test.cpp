@@ -101,6 +101,17 @@ TEST(NearPairs, HashesThatShareMostBitsAreFoundOnceEach) {
   EXPECT_EQ(pairs, all_pairs(hashes, 2));
 }
 
+TEST(NearPairs, ACrowdGivesEveryPair) {
+  // All 4,096 settings of 12 bits: each has C(12, 1) + ... + C(12, 6) others within 6 bits.
+  std::vector<std::uint64_t> hashes;
+  for (std::uint64_t i = 0; i < 4096; ++i) hashes.push_back(0xabcdef0123456000U | i);
+  Random random(9);
+  for (int i = 0; i < 20000; ++i) hashes.push_back(random.next());
+  std::size_t pairs = 0;
+  find_near_pairs(hashes, 6, {}, [&](const NearPair& pair) { pairs += pair.second < 4096 ? 1 : 0; });
+  EXPECT_EQ(pairs, 4096U / 2 * (12 + 66 + 220 + 495 + 792 + 924));
+}
+
 TEST(NearPairs, ThreadsMakeNoDifference) {
   const auto hashes = planted(30000, 500, 6, 5);
   EXPECT_EQ(found_pairs(hashes, 6, 1), found_pairs(hashes, 6, 4));

@@ -70,7 +70,7 @@ std::array<double, 64> plain(const Image& image) {
           };
           const double part = overlap(x * image.width / 32.0, (x + 1) * image.width / 32.0, column) *
                               overlap(y * image.height / 32.0, (y + 1) * image.height / 32.0, row);
-          const auto* pixel = image.pixels.data() + static_cast<std::size_t>(3 * (row * image.width + column));
+          const auto* pixel = image.pixels.data() + std::ptrdiff_t{3} * (row * image.width + column);
           sum += part * (0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]);
           area += part;
         }
@@ -81,7 +81,7 @@ std::array<double, 64> plain(const Image& image) {
   std::array<double, 64> result{};
   for (int down = 1; down <= 8; ++down) {
     for (int across = 1; across <= 8; ++across) {
-      double& value = result[static_cast<std::size_t>(8 * (down - 1) + across - 1)];
+      double& value = result.at(static_cast<std::size_t>(down - 1) * 8 + static_cast<std::size_t>(across - 1));
       for (int y = 0; y < 32; ++y) {
         for (int x = 0; x < 32; ++x) {
           value += 2.0 / 32.0 * grid[static_cast<std::size_t>(32 * y + x)] *
