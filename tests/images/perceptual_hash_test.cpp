@@ -75,7 +75,7 @@ std::array<double, 64> plain(const Image& image) {
           area += part;
         }
       }
-      grid[static_cast<std::size_t>(32 * y + x)] = sum / area;
+      grid[static_cast<std::size_t>(y) * 32 + static_cast<std::size_t>(x)] = sum / area;
     }
   }
   std::array<double, 64> result{};
@@ -84,7 +84,7 @@ std::array<double, 64> plain(const Image& image) {
       double& value = result.at(static_cast<std::size_t>(down - 1) * 8 + static_cast<std::size_t>(across - 1));
       for (int y = 0; y < 32; ++y) {
         for (int x = 0; x < 32; ++x) {
-          value += 2.0 / 32.0 * grid[static_cast<std::size_t>(32 * y + x)] *
+          value += 2.0 / 32.0 * grid[static_cast<std::size_t>(y) * 32 + static_cast<std::size_t>(x)] *
                    std::cos(std::numbers::pi * (2 * y + 1) * down / 64.0) *
                    std::cos(std::numbers::pi * (2 * x + 1) * across / 64.0);
         }
