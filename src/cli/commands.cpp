@@ -3,6 +3,7 @@
 #include <array>
 
 #include "cli/command_coverage.h"
+#include "cli/command_duplicates.h"
 #include "cli/command_export.h"
 #include "cli/command_fetch.h"
 #include "cli/command_import.h"
@@ -25,6 +26,8 @@ std::span<const Command> commands() {
       Command{"perturb", "wrong prompts for each right one: another prompt, or one thing changed", add_perturb},
       Command{"fetch", "images by their URLs: concurrent, retried, resumed", add_fetch},
       Command{"coverage", "what dead links leave, and whether it is still a fair sample", add_coverage},
+      Command{"duplicates", "images that are the same, or look it; how many stand in both train and test",
+              add_duplicates},
       Command{"encode", "every unique image and prompt as a CLIP vector, once", model_command("encode")},
       Command{"pretrain", "a CLIP model from scratch, on images and what they show", model_command("pretrain")},
       Command{"train", "a reward: a head on the vectors, fitted to labels or to preference pairs",

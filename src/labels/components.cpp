@@ -1,40 +1,15 @@
 #include "labels/components.h"
 
 #include <cstdint>
-#include <numeric>
-#include <vector>
 
+#include "core/union_find.h"
 #include "labels/rules.h"
 
 namespace imagerank::labels {
-namespace {
-
-/// Union-find with path halving; the smallest member is the root.
-class Components {
- public:
-  explicit Components(std::size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), std::int64_t{0});
-  }
-  std::int64_t root(std::int64_t node) {
-    while (parent(node) != node) node = parent(node) = parent(parent(node));
-    return node;
-  }
-  void join(std::int64_t a, std::int64_t b) {
-    a = root(a);
-    b = root(b);
-    if (a != b) parent(std::max(a, b)) = std::min(a, b);
-  }
-
- private:
-  std::int64_t& parent(std::int64_t node) { return parent_[static_cast<std::size_t>(node)]; }
-  std::vector<std::int64_t> parent_;
-};
-
-}  // namespace
 
 void group_by_component(workspace::Database& database) {
   const std::int64_t count = database.query_integer("SELECT max(r) + 1 FROM ranking");
-  Components components(static_cast<std::size_t>(count));
+  UnionFind<std::int64_t> components(static_cast<std::size_t>(count));
   {
     const workspace::Table edges = database.query(rules::shared_edges());
     for (std::size_t i = 0; i < edges.row_count; ++i)

@@ -45,6 +45,12 @@ constexpr std::array kPerturbed = {
     ColumnSchema{"mode", "VARCHAR"},
     ColumnSchema{"what_changed", "VARCHAR"},
 };
+constexpr std::array kFingerprints = {
+    ColumnSchema{"image_uid", "VARCHAR"},
+    ColumnSchema{"sha256", "VARCHAR"},
+    ColumnSchema{"method", "VARCHAR"},
+    ColumnSchema{"perceptual_hash", "BIGINT"},
+};
 constexpr std::array kValidators = {
     ColumnSchema{"url", "VARCHAR"},
     ColumnSchema{"etag", "VARCHAR"},
@@ -58,6 +64,7 @@ constexpr std::array kTables = {
     TableSchema{"points", "label", kPoints, "prompt, image_uid"},
     TableSchema{"pairs", "label", kPairs, "ranking_id, image_a, image_b, prompt, user_id"},
     TableSchema{"validators", "fetch", kValidators, "url"},
+    TableSchema{"fingerprints", "duplicates --perceptual", kFingerprints, "image_uid"},
     TableSchema{"truth", "simulate", kTruth, "prompt, image_uid"},
 };
 

@@ -9,10 +9,15 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <span>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
+#include "core/hash.h"
 #include "embeddings/embedding_cache.h"
+#include "images/decode.h"
+#include "images/encode.h"
+#include "images/preprocess.h"
 #include "support/child_process.h"
 #include "support/http_server.h"
 #include "support/test_support.h"
@@ -243,6 +248,34 @@ TEST(Killed, EncodeCarriesOn) {
   for (const char* side : {"image", "text"}) EXPECT_EQ(vectors(data / cache, side), vectors(reference / cache, side));
 }
 
+TEST(Killed, DuplicatesCarriesOn) {
+  constexpr int kRows = 120;
+  const TemporaryFolder folder;
+  const Path data = folder / "w";
+  const auto workspace = workspace::Workspace::create(data);
+  const std::string small = noisy_png(1, 8);
+  const std::string large =  // slow enough to be killed twice
+      images::encode_png(images::resize_bicubic(images::decode_image(std::as_bytes(std::span(small))), 1000, 1000));
+  test::write_text(data / "large.png", large);
+  std::vector<workspace::Image> rows(kRows);
+  for (int i = 0; i < kRows; ++i) {
+    workspace::Image& row = rows[static_cast<std::size_t>(i)];
+    row.image_uid = fmt::format("i{:03}", i);
+    row.path = "large.png";
+    row.status = "ok";
+    row.sha256 = sha256_hex(large);
+  }
+  workspace.write_images(rows);
+  const auto kept = [&] { return std::filesystem::exists(data / "fingerprints.parquet"); };
+  const auto writing = [&] { return temporaries(data) > 0; };
+  const auto result = kill_and_carry_on({"duplicates", "--data", data, "--perceptual", "--json"}, data,
+                                        {after([] { return true; }, milliseconds(100)), writing, kept});
+  EXPECT_EQ(result["perceptual"]["hashed"], kRows);
+  EXPECT_GT(result["perceptual"]["cached"].get<int>(), 0);
+  EXPECT_EQ(result["perceptual"]["cached"].get<int>() + result["perceptual"]["decoded"].get<int>(), kRows);
+  EXPECT_EQ(result["exact"]["images"], kRows);
+}
+
 TEST(Killed, TrainCarriesOnToTheSameReward) {
   const TemporaryFolder folder;
   const Path model = folder / "model";
@@ -358,6 +391,14 @@ TEST_F(FullDisk, Encode) {
                        return Arguments{"encode", "--data", data, "--model", model, "--allow-untrained", "--quiet"};
                      },
                      more);
+    if (IsSkipped()) return;
+  }
+}
+
+TEST_F(FullDisk, Duplicates) {
+  for (const std::uint64_t more : {0U, 4096U}) {
+    try_on_full_disk([](const Path& data) { make_small_world(data, 60); },
+                     [](const Path& data) { return Arguments{"duplicates", "--data", data, "--perceptual"}; }, more);
     if (IsSkipped()) return;
   }
 }
