@@ -42,12 +42,16 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 AtomicFile::AtomicFile(std::filesystem::path final_path) : final_path_(std::move(final_path)) {
   static std::atomic<unsigned> counter = 0;
   const std::filesystem::path folder = folder_of(final_path_);
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) fail(ErrorCode::kIo, "{}: cannot create the folder: {}", folder.string(), error.message());
   temporary_path_ =
       folder / fmt::format(".{}{}{}-{}", final_path_.filename().string(), kTemporaryMark, ::getpid(), counter++);
-  descriptor_ = ::open(temporary_path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const auto create = [&] { return ::open(temporary_path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644); };
+  descriptor_ = create();
+  if (descriptor_ < 0 && errno == ENOENT) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) fail(ErrorCode::kIo, "{}: cannot create the folder: {}", folder.string(), error.message());
+    descriptor_ = create();
+  }
   if (descriptor_ < 0) fail_write(final_path_, "create");
 }
 

@@ -215,8 +215,7 @@ class CurlTransport final : public Transport {
       return CURL_WRITEFUNC_PAUSE;
     }
     try {
-      if (slot.body.size() == 0) reserve(slot);
-      slot.body.append(data);
+      slot.body.append(data, slot.body.size() == 0 ? expected_size(slot) : 0);
     } catch (const std::bad_alloc&) {
       slot.out_of_memory = true;
       return 0;
@@ -224,12 +223,11 @@ class CurlTransport final : public Transport {
     return data.size();
   }
 
-  /// As much as the server says is to come, within reason: a body that grows by doubling is copied again and again.
-  static void reserve(Slot& slot) {
-    constexpr curl_off_t kMost = curl_off_t{1} << 22;
+  /// As the server says, 0 if it does not.
+  static std::size_t expected_size(const Slot& slot) {
     curl_off_t length = 0;
     curl_easy_getinfo(slot.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (length > 0) slot.body.reserve(static_cast<std::size_t>(std::min(length, kMost)));
+    return length > 0 ? static_cast<std::size_t>(length) : 0;
   }
 
   [[nodiscard]] std::uint64_t oldest_order() const noexcept {
@@ -335,7 +333,8 @@ class CurlTransport final : public Transport {
     } else {
       try {
         transfer.body = Body(budget_);
-        transfer.body.append(load_file(path, settings_.max_image_bytes));
+        const std::string bytes = load_file(path, settings_.max_image_bytes);
+        transfer.body.append(bytes, bytes.size());
       } catch (const Error& problem) {
         transfer.reason = problem.code() == ErrorCode::kResourceLimit ? "too_large" : "missing";
         transfer.detail = problem.what();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,15 +44,22 @@ struct NetworkSettings {
   void validate() const;
 };
 
-/// Bytes of bodies that are somewhere between the network and the disk. Thread-safe.
+/// Counts the bytes of bodies that are somewhere between the network and the disk, and keeps the memory of bodies that
+/// are gone for those to come: fresh memory costs more than the bytes that go into it. Thread-safe.
 class ByteBudget {
  public:
   void take(std::size_t bytes) noexcept { used_ += bytes; }
   void give_back(std::size_t bytes) noexcept { used_ -= bytes; }
   [[nodiscard]] std::size_t used() const noexcept { return used_; }
 
+  /// An empty string that may have room.
+  [[nodiscard]] std::string take_memory() noexcept;
+  void give_back_memory(std::string&& memory) noexcept;
+
  private:
   std::atomic<std::size_t> used_ = 0;
+  std::mutex mutex_;
+  std::vector<std::string> memory_;  // mutex_
 };
 
 /// The bytes of one file, counted in a budget for as long as they live.
@@ -70,15 +78,9 @@ class Body {
   }
   ~Body() { clear(); }
 
-  void reserve(std::size_t size) { bytes_.reserve(size); }
-  void append(std::string_view data) {
-    bytes_.append(data);
-    if (budget_ != nullptr) budget_->take(data.size());
-  }
-  void clear() noexcept {
-    if (budget_ != nullptr) budget_->give_back(bytes_.size());
-    std::string().swap(bytes_);
-  }
+  /// @param expected  bytes that are to come in all, as far as known.
+  void append(std::string_view data, std::size_t expected);
+  void clear() noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
   [[nodiscard]] std::string_view text() const noexcept { return bytes_; }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::as_bytes(std::span(bytes_)); }
