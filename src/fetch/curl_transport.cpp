@@ -20,6 +20,10 @@ namespace {
 
 class CurlTransport;
 
+/// Open connections count too, so it must exceed them: else every transfer that ends closes one that the next could
+/// use.
+constexpr long kKeptConnections = 2048;
+
 struct ListDeleter {
   void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
 };
@@ -83,7 +87,7 @@ std::string address_text(std::span<const std::uint8_t> address) {
 class CurlTransport final : public Transport {
  public:
   CurlTransport(const NetworkSettings& settings, ByteBudget& budget, AddressCheck refused)
-      : settings_(settings), budget_(budget), refused_(refused), loop_(static_cast<long>(settings.concurrency) * 2) {}
+      : settings_(settings), budget_(budget), refused_(refused), loop_(kKeptConnections) {}
   ~CurlTransport() override {
     for (const auto& slot : slots_) {
       if (slot->active) loop_.remove(slot->easy.get());

@@ -33,7 +33,7 @@ milliseconds patience(const Host& host, int tries_before, int retries, milliseco
 }
 
 milliseconds quiet_after(const Host& host) {
-  constexpr milliseconds kLeast(50);
+  constexpr milliseconds kLeast(20);
   constexpr milliseconds kMost(1000);
   return std::clamp(host.answers.usual().value_or(kMost) * 4, kLeast, kMost);
 }

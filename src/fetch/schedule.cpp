@@ -47,7 +47,7 @@ struct Job {
   Host* host = nullptr;
   int tries = 0;
   bool quiet = false;   ///< under way, and waiting for its server
-  bool silent = false;  ///< its last try gave no answer: the next counts as quiet from the start
+  bool silent = false;  ///< its last try waited in vain: the next counts as quiet from the start
   Clock::time_point started;
 };
 
@@ -236,7 +236,7 @@ class Schedule {
     Job& job = jobs_[ticket];
     Host& host = *job.host;
     set_quiet(job, false);
-    job.silent = !transfer.answered_after;
+    job.silent = !transfer.answered_after || transfer.reason == "timeout";
     --host.in_flight;
     --in_flight_;
     note_behaviour(host, job, transfer);
