@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Times `fetch` against aria2c and curl on the files of FOLDER (fetch_files.py made them), served by nginx on loopback, in
 # turn, and `fetch` on the list with 30 % trouble. Every run starts with an empty folder. Needs nginx, aria2c and curl.
-# usage: benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
+# RATE (as nginx's limit_rate: 1m) slows each connection down, as a real network does; the peers are left out then.
+# usage: [RATE=...] benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
 set -euo pipefail
-(($# >= 2)) || { sed -n 2,4p "$0" >&2; exit 2; }
+(($# >= 2)) || { sed -n 2,5p "$0" >&2; exit 2; }
 folder=$(realpath "$1") runs=$2 port=${3:-8800}
 program=$(realpath "$(dirname "$0")/../imagerank")
 here=$(realpath "$(dirname "$0")")
@@ -13,7 +14,7 @@ worker_processes 1;
 pid $scratch/nginx.pid;
 error_log $scratch/error.log;
 events { worker_connections 4096; }
-http { access_log off; sendfile on; keepalive_requests 100000; server { listen 127.0.0.1:$port backlog=4096; root $folder; default_type image/jpeg;
+http { access_log off; sendfile on; keepalive_requests 100000; server { listen 127.0.0.1:$port backlog=4096; root $folder; default_type image/jpeg; ${RATE:+limit_rate $RATE;}
   location /files/page/ { try_files /page.html =404; }
   location /files/cut/ { try_files /cut.jpg =404; } } }
 END
@@ -48,8 +49,9 @@ fetch() { # LIST NAME OPTION...
 }
 for ((run = 0; run < runs; ++run)); do
   fetch good imagerank
-  fetch good decode --verify decode
   fetch mixed mixed --connect-timeout 2 --first-byte-timeout 2 --timeout 2 --retries 1
+  [[ -z ${RATE:-} ]] || continue
+  fetch good decode --verify decode
   rm -rf "$scratch/peer" && mkdir "$scratch/peer"
   timed aria2c aria2c -q -x16 -j64 --file-allocation=none -d "$scratch/peer" -i "$scratch/aria2.txt"
   rm -rf "$scratch/peer" && mkdir "$scratch/peer"
@@ -57,7 +59,8 @@ for ((run = 0; run < runs; ++run)); do
 done
 files=$(wc -l <"$folder/good.txt")
 ours=$(median "$scratch/imagerank.times")
-for name in imagerank decode mixed aria2c curl; do
+for name in imagerank mixed decode aria2c curl; do
+  [[ -f $scratch/$name.times ]] || continue
   awk -v n="$name" -v t="$(median "$scratch/$name.times")" -v o="$ours" -v f="$files" \
     'BEGIN {printf "median %-10s %6.2f s  %6.0f files/s  %.2f times imagerank\n", n, t, f / t, t / o}'
 done

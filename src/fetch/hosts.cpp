@@ -14,14 +14,6 @@ std::optional<milliseconds> AnswerTimes::usual() const {
   return *ninth_tenth;
 }
 
-std::size_t Host::take_next() {
-  const bool again = ready.empty() || (!failed.empty() && ++turns % 4 == 0);
-  std::deque<std::size_t>& queue = again ? failed : ready;
-  const std::size_t ticket = queue.front();
-  queue.pop_front();
-  return ticket;
-}
-
 milliseconds patience(const Host& host, int tries_before, int retries, milliseconds limit) {
   const auto usual = host.answers.usual();
   // Short only where a later try can make good what it cuts off.
@@ -33,19 +25,36 @@ milliseconds patience(const Host& host, int tries_before, int retries, milliseco
 }
 
 milliseconds quiet_after(const Host& host) {
-  constexpr milliseconds kLeast(20);
-  constexpr milliseconds kMost(1000);
-  return std::clamp(host.answers.usual().value_or(kMost) * 4, kLeast, kMost);
+  constexpr milliseconds kUnknown(1000);
+  constexpr milliseconds kLeast(50);
+  const auto usual = host.answers.usual();
+  return usual ? std::max(*usual * 4, kLeast) : kUnknown;
 }
 
-bool has_room(const Host& host, const NetworkSettings& settings, Transport::Clock::time_point now) {
-  if (host.in_flight < settings.per_host) return true;
-  // Beyond it only in place of transfers that wait, and only while the host answers others: a host that is slow to all
-  // is not asked for more.
-  constexpr milliseconds kFresh(5000);
-  constexpr int kMostWaiting = 8;
-  return host.in_flight - host.quiet < settings.per_host && host.in_flight < kMostWaiting * settings.per_host &&
-         now - host.last_answer < kFresh;
+std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings, Transport::Clock::time_point now) {
+  if (!host.waiting()) return nullptr;
+  bool failed_may = !host.failed.empty();
+  if (host.in_flight >= settings.per_host) {
+    // Beyond the limit only in place of transfers that wait, and only while the host answers others: one that is slow
+    // to all is not asked for more. URLs that made it wait before get half of that room at most, so that others get on.
+    constexpr milliseconds kFresh(5000);
+    constexpr int kMostWaiting = 8;
+    if (host.in_flight - host.quiet >= settings.per_host || host.in_flight >= kMostWaiting * settings.per_host ||
+        !host.answers.usual() || now - host.last_answer >= kFresh) {
+      return nullptr;
+    }
+    failed_may = failed_may && host.quiet < kMostWaiting / 2 * settings.per_host;
+  }
+  if (host.ready.empty()) return failed_may ? &host.failed : nullptr;
+  return failed_may && ++host.turns % 4 == 0 ? &host.failed : &host.ready;
+}
+
+bool is_silent(const Host& host, Transport::Clock::time_point now) {
+  constexpr int kTries = 10;
+  constexpr std::chrono::seconds kTime(20);
+  constexpr std::chrono::seconds kTimeAfterAnswers(60);
+  const bool answered = host.last_answer != Transport::Clock::time_point();
+  return host.silent_in_a_row >= kTries && now - host.silent_since >= (answered ? kTimeAfterAnswers : kTime);
 }
 
 }  // namespace imagerank::fetch

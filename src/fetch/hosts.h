@@ -36,23 +36,29 @@ struct Host {
   Transport::Clock::time_point not_before;   ///< holds all of them back
   Transport::Clock::time_point last_answer;  ///< of any transfer
   AnswerTimes answers;
-  int silent_in_a_row = 0;  ///< tries that gave no answer, begun after the last answer
+  int silent_in_a_row = 0;                    ///< tries that gave no answer, begun after the last answer
+  Transport::Clock::time_point silent_since;  ///< when the first of them began
   bool down = false;
   std::string down_reason;
   Transport::Clock::time_point next_probe;  ///< while down
 
   [[nodiscard]] bool waiting() const noexcept { return !ready.empty() || !failed.empty(); }
-  [[nodiscard]] std::size_t take_next();
 };
 
 /// How long the next try of a URL may wait for a byte, where its last try may wait `limit`: the first not much longer
 /// than this host usually takes, each later one four times as long as the one before.
 [[nodiscard]] milliseconds patience(const Host& host, int tries_before, int retries, milliseconds limit);
 
-/// After so long without a byte a transfer counts as one that waits for its server.
+/// After so long without a byte a transfer counts as one that waits for its server: a second, or four times what the
+/// host usually takes to answer.
 [[nodiscard]] milliseconds quiet_after(const Host& host);
 
-/// Whether the host may be asked for one more now.
-[[nodiscard]] bool has_room(const Host& host, const NetworkSettings& settings, Transport::Clock::time_point now);
+/// The queue that the host may be asked for one of now, null if there is none.
+[[nodiscard]] std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings,
+                                                  Transport::Clock::time_point now);
+
+/// Whether a host gives no answer to anything: ten tries since its last answer, over 20 s, or 60 s where it gave
+/// answers before.
+[[nodiscard]] bool is_silent(const Host& host, Transport::Clock::time_point now);
 
 }  // namespace imagerank::fetch

@@ -133,7 +133,7 @@ class Schedule {
   }
 
   void take_turn(Host& host) {
-    if (host.in_turn || !host.waiting() || !has_room(host, settings_, transport_.now())) return;
+    if (host.in_turn || next_queue(host, settings_, transport_.now()) == nullptr) return;
     host.in_turn = true;
     turn_.push_back(&host);
   }
@@ -171,9 +171,12 @@ class Schedule {
         later_.push({host.not_before, kWholeHost, &host});
         continue;
       }
-      if (!host.waiting() || !has_room(host, settings_, now)) continue;
+      auto* const queue = next_queue(host, settings_, now);
+      if (queue == nullptr) continue;
       if (host.down) host.next_probe = now + kProbeInterval;
-      start(host, host.take_next());
+      const std::size_t ticket = queue->front();
+      queue->pop_front();
+      start(host, ticket);
       take_turn(host);
     }
   }
@@ -193,7 +196,9 @@ class Schedule {
   /// All that waits for a host that is down.
   void fail_waiting(Host& host) {
     while (host.waiting()) {
-      const std::size_t ticket = host.take_next();
+      auto& queue = host.ready.empty() ? host.failed : host.ready;
+      const std::size_t ticket = queue.front();
+      queue.pop_front();
       Fetched fetched;
       fetched.tries = jobs_[ticket].tries;
       fetched.reason = host.down_reason;
@@ -250,19 +255,9 @@ class Schedule {
     fetched.last_modified = std::move(transfer.last_modified);
     const int status = transfer.http_status;
     if (fetched.ok()) judge(fetched, status, !job.wanted.etag.empty() || !job.wanted.last_modified.empty());
-    if (!fetched.ok() && (is_passing_status(status) || may_pass(fetched.reason))) {
-      if (retry_later(ticket, fetched, transfer.retry_after)) {
-        take_turn(host);
-        return;
-      }
-      constexpr int kSilent = 10;
-      if (!transfer.answered_after && host.silent_in_a_row >= kSilent && job.tries > settings_.retries) {
-        host.down = true;
-        host.down_reason = fetched.reason;
-        host.next_probe = transport_.now() + kProbeInterval;
-      }
-    }
-    finish(ticket, std::move(fetched));
+    const bool again = !fetched.ok() && (is_passing_status(status) || may_pass(fetched.reason)) &&
+                       retry_later(ticket, fetched, transfer.retry_after);
+    if (!again) finish(ticket, std::move(fetched));
     take_turn(host);
   }
 
@@ -281,7 +276,12 @@ class Schedule {
   void note_behaviour(Host& host, const Job& job, const Transfer& transfer) {
     const auto now = transport_.now();
     if (!transfer.answered_after) {
-      if (job.started > host.last_answer) ++host.silent_in_a_row;
+      if (job.started <= host.last_answer) return;
+      if (host.silent_in_a_row++ == 0) host.silent_since = job.started;
+      if (host.down || !may_pass(transfer.reason) || !is_silent(host, now)) return;
+      host.down = true;
+      host.down_reason = transfer.reason;
+      host.next_probe = now + kProbeInterval;
       return;
     }
     host.last_answer = now;

@@ -49,13 +49,14 @@ using FetchedSink = std::function<void(Fetched&&)>;
 /// Fetches what `source` names through `transport`: hosts take turns, what may help is tried again.
 ///
 /// - Retries wait: exponential backoff with jitter, or what Retry-After asks, which holds back the whole host.
-/// - A transfer that waits for its server does not hold up others: after a second without a byte (less from a host that
-///   usually answers sooner) it no longer counts against `concurrency`, nor against `per_host` while that host answers
-///   others (up to eight times per_host).
+/// - A transfer that waits for its server does not hold up others: after four times what that host usually takes to
+///   answer (a second, while that is not known) it no longer counts against `concurrency`, nor against `per_host` while
+///   that host answers others (up to eight times per_host).
 /// - Once a host has answered often, the first try of a URL waits for a byte not much longer than that host usually
 ///   takes to answer; the last try has the whole time-outs.
-/// - A host that gave no answer to ten tries since its last answer, one of them through all its retries, is down: its
-///   other URLs fail at once with the same reason, but for one a minute that looks whether it is back.
+/// - A host that gives no answer to anything for 20 s (60 s where it did before) is down: its other URLs fail at once
+/// with
+///   the same reason, but for one a minute that looks whether it is back.
 ///
 /// A URL that fails is an outcome, never an exception. Memory: a window of the list (16,384 URLs, up to 131,072 where
 /// hosts hold back), never all of it.

@@ -9,11 +9,13 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
+#include "core/random.h"
 #include "embeddings/embedding_cache.h"
 #include "images/decode.h"
 #include "images/encode.h"
@@ -203,6 +205,46 @@ TEST_F(KilledFetch, CarriesOnWithWhatIsMissing) {
   EXPECT_EQ(result["ok"].get<int>() + result["skipped"].get<int>(), kImages);
   EXPECT_GE(result["skipped"].get<int>(), 50);
   EXPECT_LE(server_.requests(), kImages + 4 * kAtOnce) << "no more than what was under way is fetched again";
+  expect_all_there();
+}
+
+TEST_F(KilledFetch, AtFiftyRandomMomentsLosesNothing) {
+  constexpr int kMany = 1500;
+  constexpr int kKills = 50;
+  constexpr int kWaiting = 16 + 8;  // whole bodies that no thread has stored yet
+  std::vector<workspace::Image> rows;
+  for (int i = 0; i < kMany; ++i) {
+    workspace::Image image;
+    image.image_uid = fmt::format("i{}", i);
+    image.url = server_.url(fmt::format("/{}", i));
+    rows.push_back(image);
+  }
+  workspace::Workspace::open(data_).write_images(rows);
+  Random random(20);
+  int kills = 0;
+  for (; kills < kKills; ++kills) {
+    // Some requests into the run, or none, and up to 60 ms on.
+    const int requests = server_.requests() + static_cast<int>(random.below(30));
+    const milliseconds later(random.below(60));
+    std::optional<std::chrono::steady_clock::time_point> reached;
+    ChildOptions options;
+    options.kill_when = [&] {
+      if (!reached && server_.requests() >= requests) reached = std::chrono::steady_clock::now();
+      return reached && std::chrono::steady_clock::now() >= *reached + later;
+    };
+    const ChildResult result = run_program(arguments_, options);
+    if (result.signal == 0) break;  // it was done
+    ASSERT_EQ(result.signal, SIGKILL) << result.err;
+    ASSERT_THAT(broken_files(data_), IsEmpty()) << "after kill " << kills;
+  }
+  EXPECT_EQ(kills, kKills) << "the list is too short";
+  const ChildResult rest = run_program(arguments_);
+  ASSERT_EQ(rest.exit_code, 0) << rest.err;
+  const auto result = nlohmann::json::parse(rest.out);
+  EXPECT_EQ(result["ok"].get<int>() + result["skipped"].get<int>(), kMany);
+  EXPECT_GT(result["skipped"].get<int>(), kMany / 4);
+  EXPECT_EQ(temporaries(data_), 0U);
+  EXPECT_LE(server_.requests(), kMany + kills * (kAtOnce + kWaiting));
   expect_all_there();
 }
 

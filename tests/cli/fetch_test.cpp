@@ -11,6 +11,7 @@
 #include "cli/command_fetch.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
+#include "images/decode.h"
 #include "images/encode.h"
 #include "support/http_server.h"
 #include "support/test_support.h"
@@ -307,6 +308,136 @@ TEST(FetchCommand, TakesOverTheLedgerOfARunThatWasKilled) {
   EXPECT_EQ(files_below(folder / "images").size(), 3U);
 }
 
+TEST(FetchCommand, RetriesOnlyTheReasonsThatAreAskedFor) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response;
+    response.status = std::stoi(request.path.substr(1));
+    return response;
+  });
+  Workspace::open(folder.path())
+      .write_images({row("a", server.url("/404")), row("b", server.url("/500")), row("c", server.url("/503"))});
+  FetchOptions options = local(folder.path());
+  options.settings.network.retries = 0;
+  fetch(options);
+  options.settings.retry_reasons = {"http_5*"};
+  EXPECT_EQ(fetch(options).json["not_retried"], 1);
+  EXPECT_EQ(server.visits("/404"), 1);
+  EXPECT_EQ(server.visits("/500"), 2);
+  options.settings.retry_reasons = {"http_404", "http_500"};
+  fetch(options);
+  EXPECT_EQ(server.visits("/404"), 2);
+  EXPECT_EQ(server.visits("/500"), 3);
+  EXPECT_EQ(server.visits("/503"), 2);
+}
+
+TEST(FetchCommand, RowsOfOneUrlShareOneTransferAndFile) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png_response(request.path);
+    if (request.path == "/gone") response.status = 404;
+    return response;
+  });
+  std::vector<Image> rows;
+  for (int i = 0; i < 3000; ++i)
+    rows.push_back(row(fmt::format("u{:04}", i), server.url(i < 2000 ? "/same" : "/gone")));
+  rows.push_back(row("v", server.url("/twin")));  // another URL, the same bytes: paths of one length
+  Workspace::open(folder.path()).write_images(rows);
+  const Outcome outcome = fetch(local(folder.path()));
+  EXPECT_EQ(outcome.json["ok"], 2001);
+  EXPECT_EQ(outcome.json["failed"], (nlohmann::json{{"http_404", 1000}}));
+  EXPECT_EQ(outcome.json["same_url"], 2998);
+  EXPECT_EQ(outcome.json["same_content"], 1);
+  EXPECT_EQ(server.requests(), 3);
+  EXPECT_EQ(files_below(folder / "images").size(), 2U);
+  const auto table = by_uid(folder.path());
+  EXPECT_EQ(table.at("u0000").path, table.at("u1999").path);
+  EXPECT_EQ(table.at("u2999").status, "http_404");
+  EXPECT_EQ(fetch(local(folder.path())).json["skipped"], 2001);
+  EXPECT_EQ(server.requests(), 3);
+}
+
+TEST(FetchCommand, RefreshAsksWhatChangedAndKeepsWhatIsThere) {
+  const TemporaryFolder folder;
+  std::atomic<bool> second = false;
+  HttpServer server([&](const HttpRequest& request) {
+    const std::string version = second && request.path == "/changes" ? "changes-more" : request.path.substr(1);
+    HttpResponse response = png_response("/" + version);
+    response.headers.emplace_back("ETag", "\"" + version + "\"");
+    if (second && request.path == "/dies") {
+      response.status = 404;
+    } else if (request.header("if-none-match") == "\"" + version + "\"") {
+      response.status = 304;
+      response.body.clear();
+    }
+    return response;
+  });
+  Workspace::open(folder.path())
+      .write_images({row("a", server.url("/stays")), row("b", server.url("/changes")), row("c", server.url("/dies"))});
+  fetch(local(folder.path()));
+  const auto before = by_uid(folder.path());
+  second = true;
+  FetchOptions options = local(folder.path());
+  options.settings.refresh = true;
+  const Outcome refreshed = fetch(options);
+  EXPECT_EQ(refreshed.code, 0);
+  EXPECT_EQ(refreshed.json["unchanged"], 1);
+  EXPECT_EQ(refreshed.json["ok"], 1);
+  EXPECT_EQ(refreshed.json["skipped"], 1);
+  EXPECT_EQ(refreshed.json["refresh_failed"], 1);
+  const auto after = by_uid(folder.path());
+  EXPECT_EQ(after.at("a").sha256, before.at("a").sha256);
+  EXPECT_EQ(after.at("b").sha256, sha256_hex(png_for("/changes-more")));
+  EXPECT_EQ(after.at("c").status, "ok");
+  EXPECT_EQ(load_file(folder.path() / after.at("c").path), png_for("/dies"));
+  EXPECT_EQ(fetch(options).json["unchanged"], 2) << "the new ETag was kept";
+}
+
+TEST(FetchCommand, DecodesAndResizesWhereAsked) {
+  const TemporaryFolder folder;
+  std::string damaged = images::encode_png({64, 64, std::vector<std::uint8_t>(64 * 64 * 3, 9)});
+  damaged[60] = static_cast<char>(damaged[60] ^ 0x55);  // inside the compressed pixels; header and trailer are whole
+  HttpServer server([&](const HttpRequest& request) {
+    HttpResponse response;
+    response.body =
+        request.path == "/damaged" ? damaged : images::encode_png({400, 200, std::vector<std::uint8_t>(240000, 50)});
+    return response;
+  });
+  Workspace::open(folder.path()).write_images({row("bad", server.url("/damaged")), row("big", server.url("/big"))});
+  EXPECT_EQ(fetch(local(folder.path())).json["ok"], 2) << "its two ends look fine";
+  std::filesystem::remove_all(folder / "images");
+  FetchOptions options = local(folder.path());
+  options.verify = "decode";
+  options.settings.resize = 100;
+  const Outcome outcome = fetch(options);
+  EXPECT_EQ(outcome.json["ok"], 1);
+  EXPECT_EQ(outcome.json["failed"], (nlohmann::json{{"corrupt", 1}}));
+  const Image big = by_uid(folder.path()).at("big");
+  EXPECT_EQ(big.width, 200);
+  EXPECT_EQ(big.height, 100);
+  EXPECT_THAT(big.path, ::testing::EndsWith(".jpg"));
+  EXPECT_EQ(images::load_image(folder.path() / big.path).width, 200);
+  EXPECT_EQ(big.sha256, sha256_hex(load_file(folder.path() / big.path)));
+}
+
+TEST(FetchCommand, NamesThatDifferOnlyByCaseAreTwoImages) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  Workspace::open(folder.path()).write_images({row("Image", server.url("/a")), row("image", server.url("/bb"))});
+  EXPECT_EQ(fetch(local(folder.path())).json["ok"], 2);
+  const auto table = by_uid(folder.path());
+  EXPECT_EQ(load_file(folder.path() / table.at("Image").path), png_for("/a"));
+  EXPECT_EQ(load_file(folder.path() / table.at("image").path), png_for("/bb"));
+}
+
+TEST(FetchCommand, OtherSchemesAreNeverAsked) {
+  const TemporaryFolder folder;
+  Workspace::open(folder.path())
+      .write_images({row("a", "ftp://127.0.0.1/x.png"), row("b", "gopher://127.0.0.1/x.png"),
+                     row("c", "dict://127.0.0.1/x"), row("d", "file://elsewhere/x.png")});
+  EXPECT_EQ(fetch(local(folder.path())).json["failed"], (nlohmann::json{{"bad_url", 4}}));
+}
+
 TEST(FetchCommand, BadInputIsOneError) {
   const TemporaryFolder folder;
   const auto error_of = [&](auto change) {
@@ -327,6 +458,9 @@ TEST(FetchCommand, BadInputIsOneError) {
   EXPECT_THAT(error_of([](FetchOptions& o) { o.timeout_s = 1e18; }),
               HasSubstr("2 --timeout: expected seconds above 0"));
   EXPECT_THAT(error_of([](FetchOptions& o) { o.settings.network.retries = 100; }), HasSubstr("2 retries"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.verify = "all"; }),
+              HasSubstr("2 --verify: expected bytes or decode, found 'all'"));
+  EXPECT_THAT(error_of([](FetchOptions& o) { o.settings.resize = -1; }), HasSubstr("2 --resize"));
   Workspace::open(folder.path()).write_images({});
   EXPECT_THAT(error_of([](FetchOptions&) {}), HasSubstr("expected at least one image, found 0 rows"));
   EXPECT_FALSE(std::filesystem::exists(folder / "images"));

@@ -1,6 +1,7 @@
 // fetch_all with a fake Transport that injects faults and has a clock of its own: nothing sleeps.
 #include "fetch/schedule.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,29 +25,32 @@ class FakeTransport final : public Transport {
     std::string url;
     milliseconds at;
     milliseconds first_byte_timeout;
+    milliseconds stall_timeout;
+    std::string etag;
   };
   using Script = std::function<Transfer(const std::string& url, int visit)>;
+  using Latency = std::function<milliseconds(const Started& started)>;
 
-  explicit FakeTransport(Script script, milliseconds latency = milliseconds(10))
-      : script_(std::move(script)), latency_(latency) {}
+  explicit FakeTransport(
+      Script script, Latency latency = [](const Started&) { return milliseconds(10); })
+      : script_(std::move(script)), latency_(std::move(latency)) {}
 
   void start(const Request& request) override {
     const Url url = parse_url(request.url).value();
-    started.push_back({url.text, time_, request.first_byte_timeout});
-    running_.push_back({request.ticket, url, time_, time_ + latency_});
+    started.push_back({url.text, time_, request.first_byte_timeout, request.stall_timeout, std::string(request.etag)});
+    running_.emplace(time_ + latency_(started.back()), Running{request.ticket, url, time_});
     most_at_once = std::max(most_at_once, running_.size());
-    std::size_t same_host = 0;
-    for (const Running& other : running_) same_host += other.url.host_key() == url.host_key() ? 1 : 0;
-    most_per_host = std::max(most_per_host, same_host);
+    most_per_host = std::max(most_per_host, ++per_host_[url.host_key()]);
   }
   std::vector<Transfer> wait(milliseconds at_most) override {
     milliseconds until = time_ + at_most;
-    if (!running_.empty()) until = std::min(until, running_.front().ends);
+    if (!running_.empty()) until = std::min(until, running_.begin()->first);
     time_ = std::max(time_ + milliseconds(1), until);
     std::vector<Transfer> done;
-    while (!running_.empty() && running_.front().ends <= time_) {
-      const Running ended = running_.front();
-      running_.pop_front();
+    while (!running_.empty() && running_.begin()->first <= time_) {
+      const Running ended = running_.begin()->second;
+      running_.erase(running_.begin());
+      --per_host_[ended.url.host_key()];
       done.push_back(script_(ended.url.text, visits_[ended.url.text]++));
       done.back().ticket = ended.ticket;
     }
@@ -54,7 +58,7 @@ class FakeTransport final : public Transport {
   }
   [[nodiscard]] std::vector<Silence> silences() const override {
     std::vector<Silence> found;
-    for (const Running& running : running_) found.push_back({running.ticket, time_ - running.began});
+    for (const auto& [ends, running] : running_) found.push_back({running.ticket, time_ - running.began});
     return found;
   }
   [[nodiscard]] Clock::time_point now() const override { return Clock::time_point(time_); }
@@ -68,12 +72,12 @@ class FakeTransport final : public Transport {
     std::size_t ticket;
     Url url;
     milliseconds began;
-    milliseconds ends;
   };
   Script script_;
-  milliseconds latency_;
+  Latency latency_;
   milliseconds time_{1000};
-  std::deque<Running> running_;
+  std::multimap<milliseconds, Running> running_;  ///< by their ends
+  std::map<std::string, std::size_t> per_host_;
   std::map<std::string, int> visits_;
 };
 
@@ -244,7 +248,7 @@ TEST(FetchSchedule, RetryAfterHoldsBackTheWholeHostOnly) {
   settings.per_host = 1;
   for (const Fetched& image : fetch(urls, settings, transport)) EXPECT_TRUE(image.ok());
   for (std::size_t i = 0; i < transport.started.size(); ++i) {
-    const auto& [url, at, limit] = transport.started[i];
+    const auto& [url, at, first_byte, stall, etag] = transport.started[i];
     if (url.starts_with("http://calm")) {
       EXPECT_LT(at.count(), 2000) << url;
     } else if (i > 0) {
@@ -311,6 +315,156 @@ TEST(FetchSchedule, WhatTheSinkThrowsEndsIt) {
   EXPECT_THROW(fetch_all(source_of(urls), {}, transport,
                          [](Fetched&&) { throw Error(ErrorCode::kResourceLimit, "disk full"); }, {}),
                Error);
+}
+
+bool is_slow(const std::string& url) { return url.find("slow") != std::string::npos; }
+
+TEST(FetchSchedule, TransfersThatWaitHoldNobodyUp) {
+  // Every 50th URL of one host never answers: by the plain limits 40 of them would hold 4 places for 40 s.
+  std::vector<std::string> urls;
+  for (int i = 0; i < 2000; ++i) urls.push_back("http://h/" + std::to_string(i) + (i % 50 == 5 ? "slow" : ""));
+  FakeTransport transport(
+      [](const std::string& url, int) { return is_slow(url) ? broken("timeout") : answer(200, small_png()); },
+      [](const FakeTransport::Started& started) {
+        return is_slow(started.url) ? started.first_byte_timeout : milliseconds(10);
+      });
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 4;
+  settings.retries = 1;
+  settings.first_byte_timeout = milliseconds(2000);
+  const auto images = fetch(urls, settings, transport);
+  milliseconds last_fast{0};
+  for (const auto& started : transport.started) {
+    if (!is_slow(started.url)) last_fast = started.at;
+  }
+  // 1,960 transfers of 10 ms at 4 a time take 4.9 s; each silent one holds its place for 50 to 70 ms.
+  EXPECT_LT(last_fast.count(), 1000 + 4900 + 40 * 80 / 4);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    EXPECT_EQ(images[i].reason, i % 50 == 5 ? "timeout" : "") << i;
+    EXPECT_EQ(images[i].tries, i % 50 == 5 ? 2 : 1) << i;
+  }
+  EXPECT_LE(transport.most_per_host, 8U * 4);
+}
+
+TEST(FetchSchedule, AHostThatIsSlowToAllIsNotAskedForMore) {
+  FakeTransport transport(
+      [](const std::string&, int) {
+        Transfer transfer = answer(200, small_png());
+        transfer.answered_after = milliseconds(8000);
+        return transfer;
+      },
+      [](const FakeTransport::Started&) { return milliseconds(8000); });
+  NetworkSettings settings;
+  settings.per_host = 3;
+  fetch(many("h", 60), settings, transport);
+  EXPECT_EQ(transport.most_per_host, 3U);
+}
+
+TEST(FetchSchedule, PatienceGrowsWithTheTries) {
+  std::vector<std::string> urls = many("h", 40);
+  urls.emplace_back("http://h/slow");
+  FakeTransport transport(
+      [](const std::string& url, int) { return is_slow(url) ? broken("timeout") : answer(200, small_png()); });
+  NetworkSettings settings;
+  settings.retries = 3;
+  settings.per_host = 1;  // the slow one comes last
+  fetch(urls, settings, transport);
+  EXPECT_EQ(transport.started[0].first_byte_timeout, settings.first_byte_timeout) << "nothing is known of the host yet";
+  std::vector<std::int64_t> first_byte;
+  std::vector<std::int64_t> stall;
+  for (const auto& started : transport.started) {
+    if (!is_slow(started.url)) continue;
+    first_byte.push_back(started.first_byte_timeout.count());
+    stall.push_back(started.stall_timeout.count());
+  }
+  EXPECT_THAT(first_byte, ElementsAre(1000, 4000, 15000, 15000));
+  EXPECT_THAT(stall, ElementsAre(1000, 4000, 16000, 30000));
+}
+
+TEST(FetchSchedule, WithoutASecondTryTheFirstHasTheWholeTime) {
+  FakeTransport transport([](const std::string&, int) { return answer(200, small_png()); });
+  NetworkSettings settings;
+  settings.retries = 0;
+  fetch(many("h", 40), settings, transport);
+  for (const auto& started : transport.started) EXPECT_EQ(started.first_byte_timeout, settings.first_byte_timeout);
+}
+
+TEST(FetchSchedule, AHostThatIsDownCostsLittle) {
+  std::vector<std::string> urls = many("dead", 3000);
+  const auto alive = many("alive", 100);
+  urls.insert(urls.end(), alive.begin(), alive.end());
+  FakeTransport transport(
+      [](const std::string& url, int) {
+        return url.starts_with("http://dead") ? broken("connect") : answer(200, small_png());
+      },
+      [](const FakeTransport::Started& started) {
+        return milliseconds(started.url.starts_with("http://dead") ? 10000 : 10);
+      });
+  const auto images = fetch(urls, {}, transport);
+  std::size_t tried = 0;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    EXPECT_EQ(images[i].reason, i < 3000 ? "connect" : "") << i;
+    if (i < 3000 && images[i].tries > 0) ++tried;
+  }
+  EXPECT_GE(tried, 10U) << "ten tries in a row are needed to know";
+  EXPECT_LE(tried, 64U);
+  EXPECT_THAT(images[2999].detail, ::testing::HasSubstr("dead:80 gives no answer"));
+  EXPECT_LT(transport.started.back().at.count(), 120000);
+}
+
+TEST(FetchSchedule, AHostThatComesBackIsAskedAgain) {
+  // Down for its first 49 s; after 20 s that is known, a minute later it is asked again. Its URLs come as others end.
+  std::vector<std::string> urls;
+  for (int i = 0; i < 120000; ++i) urls.push_back(fmt::format("http://{}/{}", i % 2 == 0 ? "back" : "busy", i));
+  FakeTransport* clock = nullptr;
+  FakeTransport transport([&](const std::string& url, int) {
+    const bool down = clock->now() < Transport::Clock::time_point(milliseconds(50000));
+    return url.starts_with("http://back") && down ? broken("connect") : answer(200, small_png());
+  });
+  clock = &transport;
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 2;  // the busy host alone keeps it full
+  settings.retries = 1;
+  const auto images = fetch(urls, settings, transport);
+  std::size_t fetched = 0;
+  for (std::size_t i = 0; i < images.size(); i += 2) fetched += images[i].ok() ? 1 : 0;
+  EXPECT_GT(fetched, 1000U);
+  EXPECT_LT(fetched, 59000U);
+  EXPECT_TRUE(images[119998].ok());
+}
+
+TEST(FetchSchedule, HoldsAWindowOfTheListOnly) {
+  FakeTransport transport([](const std::string&, int) { return answer(404); });
+  std::size_t given = 0;
+  std::size_t ended = 0;
+  std::size_t most = 0;
+  fetch_all(
+      [&](Wanted& wanted) {
+        if (given == 100000) return false;
+        wanted = {std::to_string(given), fmt::format("http://h{}/x", given % 50), 1, "", "", false};
+        most = std::max(most, ++given - ended);
+        return true;
+      },
+      {}, transport, [&](Fetched&&) { ++ended; }, {});
+  EXPECT_EQ(ended, 100000U);
+  EXPECT_LE(most, 16384U + 1024U);
+}
+
+TEST(FetchSchedule, AsksWhetherAFileHasChanged) {
+  FakeTransport transport([](const std::string&, int) { return answer(304); });
+  std::vector<Fetched> seen;
+  bool given = false;
+  fetch_all(
+      [&](Wanted& wanted) {
+        if (given) return false;
+        wanted = {"u", "http://h/x", 1, "\"tag\"", "", true};
+        return given = true;
+      },
+      {}, transport, [&](Fetched&& fetched) { seen.push_back(std::move(fetched)); }, {});
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_TRUE(seen[0].ok());
+  EXPECT_TRUE(seen[0].not_modified);
+  EXPECT_EQ(transport.started[0].etag, "\"tag\"");
 }
 
 TEST(NetworkSettingsTest, RefusesValuesOutOfRange) {

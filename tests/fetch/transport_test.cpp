@@ -80,16 +80,8 @@ std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSe
                            AddressCheck refused = is_private_address) {
   std::vector<Fetched> images(urls.size());
   const auto transport = make_curl_transport(settings, budget, refused);
-  std::size_t next = 0;
-  fetch_all(
-      [&](Wanted& wanted) {
-        if (next == urls.size()) return false;
-        wanted = {std::to_string(next), urls[next], 1, "", "", false};
-        ++next;
-        return true;
-      },
-      settings, *transport, [&](Fetched&& image) { images[std::stoul(image.wanted.image_uid)] = std::move(image); },
-      {});
+  fetch_all(source_of(urls), settings, *transport,
+            [&](Fetched&& image) { images[std::stoul(image.wanted.image_uid)] = std::move(image); }, {});
   return images;
 }
 
@@ -112,7 +104,7 @@ TEST(FetchNetwork, GetsAnImageAndDescribesIt) {
 TEST(FetchNetwork, ReusesConnectionsAndKeepsThePerHostLimit) {
   HttpServer server([](const HttpRequest&) {
     HttpResponse response = png();
-    response.delay_before = milliseconds(5);
+    response.delay_before = milliseconds(20);
     return response;
   });
   std::vector<std::string> urls;
@@ -326,6 +318,106 @@ TEST(FetchNetwork, ReadsFileUrls) {
   for (const std::size_t i : {3U, 4U, 5U}) EXPECT_EQ(images[i].reason, "missing") << i;
   settings.max_image_bytes = 1000;
   EXPECT_EQ(fetch({base + "/a%20b.png"}, settings)[0].reason, "too_large");
+}
+
+TEST(FetchNetwork, SaysWhatAServerKeepsBack) {
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png();
+    if (request.path == "/late") response.delay_before = milliseconds(60000);
+    if (request.path == "/half") {
+      response.piece = 1000;
+      response.delay_between = milliseconds(60000);
+    }
+    return response;
+  });
+  NetworkSettings settings = quick();
+  settings.retries = 0;
+  settings.first_byte_timeout = milliseconds(150);
+  settings.stall_timeout = milliseconds(250);
+  const auto start = std::chrono::steady_clock::now();
+  const auto images = fetch({server.url("/late"), server.url("/half")}, settings);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(900));
+  EXPECT_EQ(images[0].reason, "timeout");
+  EXPECT_EQ(images[0].detail, "expected an answer within 150 ms, found none");
+  EXPECT_EQ(images[1].reason, "timeout");
+  EXPECT_EQ(images[1].detail, "expected a byte within 250 ms, found none");
+}
+
+TEST(FetchNetwork, AConditionalRequestSendsWhatTheServerGave) {
+  HttpServer server([](const HttpRequest& request) {
+    HttpResponse response = png();
+    response.headers = {{"ETag", "\"v1\""}, {"Last-Modified", "Mon, 02 Jan 2023 03:04:05 GMT"}};
+    if (request.header("if-none-match") == "\"v1\"" &&
+        request.header("if-modified-since") == "Mon, 02 Jan 2023 03:04:05 GMT") {
+      response.status = 304;
+      response.body.clear();
+    }
+    return response;
+  });
+  const Fetched first = fetch_one(server.url("/x"));
+  EXPECT_EQ(first.etag, "\"v1\"");
+  EXPECT_EQ(first.last_modified, "Mon, 02 Jan 2023 03:04:05 GMT");
+  const auto transport = make_curl_transport(quick(), budget);
+  for (const auto& [etag, expected] : {std::pair{first.etag, true}, {std::string("\"v0\""), false}}) {
+    bool given = false;
+    bool not_modified = false;
+    fetch_all(
+        [&, tag = etag](Wanted& wanted) {
+          if (given) return false;
+          wanted = {"u", server.url("/x"), 1, tag, first.last_modified, true};
+          return given = true;
+        },
+        quick(), *transport,
+        [&](Fetched&& fetched) {
+          EXPECT_TRUE(fetched.ok()) << fetched.detail;
+          not_modified = fetched.not_modified;
+        },
+        {});
+    EXPECT_EQ(not_modified, expected);
+  }
+}
+
+TEST(FetchNetwork, HonoursNoAiUnlessTold) {
+  HttpServer server([](const HttpRequest& request) {
+    if (request.path == "/redirect") {  // the directive of an answer on the way says nothing of the image
+      HttpResponse response = redirect("/plain");
+      response.headers.emplace_back("X-Robots-Tag", "noai");
+      return response;
+    }
+    HttpResponse response = png();
+    if (request.path == "/noai") response.headers.emplace_back("X-Robots-Tag", "noindex, NoAI");
+    if (request.path == "/other") response.headers.emplace_back("X-Robots-Tag", "otherbot: noai");
+    return response;
+  });
+  const std::vector<std::string> urls = {server.url("/noai"), server.url("/other"), server.url("/plain"),
+                                         server.url("/redirect")};
+  const auto images = fetch(urls, quick());
+  EXPECT_EQ(images[0].reason, "noai");
+  EXPECT_EQ(images[0].tries, 1);
+  for (std::size_t i = 1; i < images.size(); ++i) EXPECT_TRUE(images[i].ok()) << i << images[i].detail;
+  NetworkSettings settings = quick();
+  settings.respect_noai = false;
+  EXPECT_TRUE(fetch(urls, settings)[0].ok());
+}
+
+TEST(FetchNetwork, CompressedAnswersAreNotUnpacked) {
+  HttpServer server([](const HttpRequest& request) {
+    EXPECT_EQ(request.header("accept-encoding"), "");
+    HttpResponse response;
+    response.headers.emplace_back("Content-Encoding", "gzip");
+    response.body = std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10) + std::string(5000, '\0');
+    return response;
+  });
+  EXPECT_EQ(fetch_one(server.url("/bomb")).reason, "not_an_image");
+}
+
+TEST(FetchNetwork, BodiesLeaveTheBudgetWithTheirOwners) {
+  HttpServer server([](const HttpRequest& request) { return request.path == "/404" ? status(404) : png(); });
+  {
+    const auto images = fetch({server.url("/a"), server.url("/404"), server.url("/b")}, quick());
+    EXPECT_EQ(budget.used(), 2 * noisy_png().size());
+  }
+  EXPECT_EQ(budget.used(), 0U);
 }
 
 TEST(FetchNetwork, StoppingCutsWhatIsUnderWay) {
