@@ -31,7 +31,7 @@ std::optional<LedgerEntry> parse_entry(std::string_view line) {
   const auto object = nlohmann::json::parse(line, nullptr, false);
   if (!object.is_object()) return std::nullopt;
   try {
-    return LedgerEntry{object.at("uid").get<std::string>(),          object.at("of_url").get<bool>(),
+    return LedgerEntry{object.at("uid").get<std::string>(),          object.at("url").get<std::string>(),
                        object.at("status").get<std::string>(),       object.at("path").get<std::string>(),
                        object.at("sha256").get<std::string>(),       object.at("width").get<std::int32_t>(),
                        object.at("height").get<std::int32_t>(),      object.at("etag").get<std::string>(),
@@ -106,7 +106,7 @@ void FetchLedger::for_each(const std::function<void(const LedgerEntry&)>& visit)
 
 void FetchLedger::append(const LedgerEntry& entry) {
   const nlohmann::ordered_json object = {
-      {"uid", entry.image_uid}, {"of_url", entry.of_url}, {"status", entry.status},
+      {"uid", entry.image_uid}, {"url", entry.url},       {"status", entry.status},
       {"path", entry.path},     {"sha256", entry.sha256}, {"width", entry.width},
       {"height", entry.height}, {"etag", entry.etag},     {"last_modified", entry.last_modified}};
   const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';

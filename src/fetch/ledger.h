@@ -11,9 +11,9 @@ namespace imagerank::fetch {
 /// What became of one image, as the workspace's tables will say it.
 struct LedgerEntry {
   std::string image_uid;
-  bool of_url = false;  ///< fetched: every row with this row's URL has it now
-  std::string status;   ///< "ok" or the reason of the failure
-  std::string path;     ///< relative to the workspace
+  std::string url;     ///< every row with this URL has it now; "" for a row that speaks for itself alone
+  std::string status;  ///< "ok" or the reason of the failure
+  std::string path;    ///< relative to the workspace
   std::string sha256;
   std::int32_t width = 0;
   std::int32_t height = 0;

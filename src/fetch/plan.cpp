@@ -1,6 +1,5 @@
 #include "fetch/plan.h"
 
-#include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
 #include "fetch/tables.h"
@@ -19,37 +18,61 @@ bool matches(std::string_view pattern, std::string_view reason) {
   return pattern.ends_with('*') ? reason.starts_with(pattern.substr(0, pattern.size() - 1)) : pattern == reason;
 }
 
+std::string table_of(const AtomicFile& list) {
+  return fmt::format("read_parquet({})", workspace::sql_literal(list.temporary_path().string()));
+}
+
 }  // namespace
 
 Plan::Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
            const PlanEvents& events)
-    : workspace_(workspace), settings_(settings), context_(context), database_(1, workspace.root(), kTableMemory) {
-  database_.execute("CREATE TABLE wanted (image_uid VARCHAR, url VARCHAR, has_file INTEGER)");
-  database_.execute("CREATE TABLE local (image_uid VARCHAR, path VARCHAR)");
-  {
-    workspace::Database reader(1, workspace.root(), kTableMemory);
-    workspace.attach(reader, "images");
-    workspace::Database::Appender wanted(database_, "wanted");
-    workspace::Database::Appender local(database_, "local");
-    workspace::Image row;
-    reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& rows) {
-      context_.check_stop();
-      for (std::size_t i = 0; i < rows.row_count; ++i) {
-        row.image_uid = rows.columns[0].text[i];
-        row.url = rows.columns[1].text[i];
-        row.path = rows.columns[2].text[i];
-        row.sha256 = rows.columns[3].text[i];
-        row.status = rows.columns[4].text[i];
-        judge(row, events, wanted, local);
-        ++total_;
-      }
-    });
-    wanted.close();
-    local.close();
-  }
-  urls_ = database_.query_integer("SELECT count(*) FROM (SELECT DISTINCT url FROM wanted)");
-  same_url_ = database_.query_integer("SELECT count(*) FROM wanted") - urls_;
-  files_ = database_.query_integer("SELECT count(*) FROM local");
+    : workspace_(workspace),
+      settings_(settings),
+      context_(context),
+      wanted_list_(workspace.root() / "wanted"),
+      local_list_(workspace.root() / "local") {
+  workspace::Database database(1, workspace.root(), kTableMemory);
+  judge_rows(database, events);
+  workspace.attach_or_empty(database, "validators");
+  database.copy_parquet("SELECT image_uid, path FROM local", local_list_);
+  // One row stands for a URL; a file that is missing somewhere must come whole. Grouped by numbers, which spill to disk
+  // where texts would have to stay in memory.
+  database.execute(R"(
+    CREATE TABLE stands AS
+    SELECT min(has_file::BIGINT << 48 | rowid) AS first, count(*) AS copies FROM wanted GROUP BY md5_number(url))");
+  database.copy_parquet(R"(
+    SELECT image_uid, url, copies, CASE WHEN has_file = 1 THEN coalesce(etag, '') ELSE '' END AS etag,
+           CASE WHEN has_file = 1 THEN coalesce(last_modified, '') ELSE '' END AS last_modified, has_file
+    FROM wanted JOIN stands ON wanted.rowid = first & ((1::BIGINT << 48) - 1) LEFT JOIN validators USING (url)
+    ORDER BY hash(url))",
+                        wanted_list_);
+  files_ = database.query_integer("SELECT count(*) FROM local");
+  urls_ = database.query_integer("SELECT count(*) FROM " + table_of(wanted_list_));
+  same_url_ = database.query_integer("SELECT count(*) FROM wanted") - urls_;
+}
+
+void Plan::judge_rows(workspace::Database& database, const PlanEvents& events) {
+  database.execute("CREATE TABLE wanted (image_uid VARCHAR, url VARCHAR, has_file INTEGER)");
+  database.execute("CREATE TABLE local (image_uid VARCHAR, path VARCHAR)");
+  workspace::Database reader(1, workspace_.root(), kTableMemory);
+  workspace_.attach(reader, "images");
+  workspace::Database::Appender wanted(database, "wanted");
+  workspace::Database::Appender local(database, "local");
+  workspace::Image row;
+  reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& rows) {
+    context_.check_stop();
+    for (std::size_t i = 0; i < rows.row_count; ++i) {
+      row.image_uid = rows.columns[0].text[i];
+      row.url = rows.columns[1].text[i];
+      row.path = rows.columns[2].text[i];
+      row.sha256 = rows.columns[3].text[i];
+      row.status = rows.columns[4].text[i];
+      judge(row, events, wanted, local);
+      ++total_;
+    }
+  });
+  wanted.close();
+  local.close();
 }
 
 void Plan::judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
@@ -97,22 +120,16 @@ bool Plan::is_intact(const workspace::Image& row) const {
 }
 
 void Plan::for_each_file(const std::function<void(LocalFile&&)>& visit) {
-  database_.for_each_chunk("SELECT image_uid, path FROM local", [&](const workspace::Table& rows) {
+  workspace::Database database(1);
+  database.for_each_chunk("SELECT image_uid, path FROM " + table_of(local_list_), [&](const workspace::Table& rows) {
     context_.check_stop();
     for (std::size_t i = 0; i < rows.row_count; ++i) visit({rows.columns[0].text[i], rows.columns[1].text[i]});
   });
 }
 
 void Plan::for_each_url(const std::function<void(const WantedSource&)>& fetch) {
-  workspace_.attach_or_empty(database_, "validators");
-  // One row stands for a URL; a file that is missing somewhere must come whole.
-  workspace::Database::Cursor cursor(database_, R"(
-    SELECT image_uid, url, copies, CASE WHEN has_file = 1 THEN coalesce(etag, '') ELSE '' END,
-           CASE WHEN has_file = 1 THEN coalesce(last_modified, '') ELSE '' END, has_file
-    FROM (SELECT coalesce(min(image_uid) FILTER (has_file = 0), min(image_uid)) AS image_uid, url, count(*) AS copies,
-                 min(has_file) AS has_file FROM wanted GROUP BY url)
-    LEFT JOIN validators USING (url)
-    ORDER BY hash(url))");
+  workspace::Database database(1);
+  workspace::Database::Cursor cursor(database, "SELECT * FROM " + table_of(wanted_list_));
   workspace::Table rows;
   std::size_t next = 0;
   fetch([&](Wanted& wanted) {

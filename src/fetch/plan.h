@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "core/atomic_file.h"
 #include "fetch/fetch.h"
 #include "fetch/schedule.h"
 #include "workspace/database.h"
@@ -24,7 +25,8 @@ struct PlanEvents {
   std::function<void(const FetchExample& row, const std::string& reason)> not_retried;
 };
 
-/// Decides row by row, then gives out what is left to do, each URL once, hosts well mixed. Rows stay on disk.
+/// Decides row by row, then gives out what is left to do, each URL once, hosts well mixed. Rows stay on disk: the lists
+/// wait in temporary files of the workspace.
 class Plan {
  public:
   Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
@@ -36,10 +38,10 @@ class Plan {
   /// Rows that share another row's URL.
   [[nodiscard]] std::int64_t same_url() const noexcept { return same_url_; }
   void for_each_file(const std::function<void(LocalFile&&)>& visit);
-  /// From first to last, while nothing else is asked of the plan.
   void for_each_url(const std::function<void(const WantedSource&)>& fetch);
 
  private:
+  void judge_rows(workspace::Database& database, const PlanEvents& events);
   void judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
              workspace::Database::Appender& local);
   [[nodiscard]] bool retries(const std::string& status) const;
@@ -48,7 +50,8 @@ class Plan {
   const workspace::Workspace& workspace_;
   const FetchSettings& settings_;
   const RunContext& context_;
-  workspace::Database database_;
+  AtomicFile wanted_list_;  ///< never committed
+  AtomicFile local_list_;   ///< the same
   std::int64_t total_ = 0;
   std::int64_t urls_ = 0;
   std::int64_t files_ = 0;

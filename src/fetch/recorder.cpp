@@ -56,7 +56,7 @@ void Recorder::add(Fetched&& fetched) {
     counts_.skipped += wanted.copies;
     counts_.refresh_failed += wanted.copies;
   } else {
-    ledger_.append({wanted.image_uid, true, fetched.reason, "", "", 0, 0, "", ""});
+    ledger_.append({wanted.image_uid, wanted.url, fetched.reason, "", "", 0, 0, "", ""});
     record_failure({wanted.image_uid, wanted.url, fetched.detail}, fetched.reason, wanted.copies);
   }
   report();
@@ -69,7 +69,7 @@ void Recorder::add(LocalFile&& file) {
 
 void Recorder::fail(const FetchExample& row, const std::string& reason, bool known) {
   const std::lock_guard lock(mutex_);
-  if (!known) ledger_.append({row.image_uid, false, reason, "", "", 0, 0, "", ""});
+  if (!known) ledger_.append({row.image_uid, "", reason, "", "", 0, 0, "", ""});
   ++counts_.failed[reason];
   counts_.examples.try_emplace(reason, row);
 }
@@ -138,8 +138,8 @@ Recorder::Stored Recorder::keep(const Fetched& fetched) const {
   const std::string& uid = fetched.wanted.image_uid;
   const auto path = workspace::Workspace::image_path(uid, std::string(images::file_extension(file.format)));
   write_file_atomically(workspace_.root() / path, bytes, false);  // the tables' writer flushes them all at once
-  stored.entry = {uid,        true,        "ok",         path.string(),        sha256_hex(bytes),
-                  file.width, file.height, fetched.etag, fetched.last_modified};
+  stored.entry = {uid,        fetched.wanted.url, "ok",         path.string(),        sha256_hex(bytes),
+                  file.width, file.height,        fetched.etag, fetched.last_modified};
   stored.bytes = static_cast<std::int64_t>(fetched.body.size());
   return stored;
 }
@@ -153,7 +153,7 @@ void Recorder::store(Fetched& fetched) {
     counts_.skipped += wanted.copies;
     counts_.refresh_failed += wanted.copies;
   } else if (!stored.reason.empty()) {
-    ledger_.append({wanted.image_uid, true, stored.reason, "", "", 0, 0, "", ""});
+    ledger_.append({wanted.image_uid, wanted.url, stored.reason, "", "", 0, 0, "", ""});
     record_failure({wanted.image_uid, wanted.url, stored.detail}, stored.reason, wanted.copies);
   } else {
     ledger_.append(stored.entry);
@@ -177,10 +177,10 @@ void Recorder::check(const LocalFile& file) {
   }
   const std::lock_guard lock(mutex_);
   if (found.ok()) {
-    ledger_.append({file.image_uid, false, "ok", file.path, sha256, found.width, found.height, "", ""});
+    ledger_.append({file.image_uid, "", "ok", file.path, sha256, found.width, found.height, "", ""});
     ++counts_.ok;
   } else {
-    ledger_.append({file.image_uid, false, found.reason, "", "", 0, 0, "", ""});
+    ledger_.append({file.image_uid, "", found.reason, "", "", 0, 0, "", ""});
     record_failure({file.image_uid, "", found.detail}, found.reason, 1);
   }
   report();

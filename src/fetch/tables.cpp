@@ -8,17 +8,18 @@
 namespace imagerank::fetch {
 namespace {
 
-/// outcome: the ledger's entries; the last of each image counts.
-void load_outcomes(workspace::Database& database, const FetchLedger& ledger) {
+/// entry: the ledger. verdict: which entry each image row has, by a hash of its uid; the last of an image counts.
+/// Everything is grouped and joined by numbers, which spill to disk where texts would have to stay in memory.
+void load_entries(workspace::Database& database, const FetchLedger& ledger) {
   database.execute(
-      "CREATE TABLE entry (place BIGINT, image_uid VARCHAR, of_url INTEGER, status VARCHAR, path VARCHAR, "
-      "sha256 VARCHAR, width INTEGER, height INTEGER, etag VARCHAR, last_modified VARCHAR)");
+      "CREATE TABLE entry (place BIGINT, image_uid VARCHAR, url VARCHAR, status VARCHAR, path VARCHAR, sha256 VARCHAR, "
+      "width INTEGER, height INTEGER, etag VARCHAR, last_modified VARCHAR)");
   workspace::Database::Appender appender(database, "entry");
   std::int64_t place = 0;
   ledger.for_each([&](const LedgerEntry& entry) {
     appender.append(place++);
     appender.append(entry.image_uid);
-    appender.append(std::int32_t{entry.of_url ? 1 : 0});
+    appender.append(entry.url);
     appender.append(entry.status);
     appender.append(entry.path);
     appender.append(entry.sha256);
@@ -30,42 +31,48 @@ void load_outcomes(workspace::Database& database, const FetchLedger& ledger) {
   });
   appender.close();
   database.execute(
-      "CREATE VIEW outcome AS SELECT * FROM entry SEMI JOIN (SELECT image_uid, max(place) AS place FROM entry "
-      "GROUP BY image_uid) USING (image_uid, place)");
-  database.execute(
-      "CREATE TABLE by_url AS SELECT i.url, i.path AS old_path, o.* FROM images i JOIN outcome o USING (image_uid) "
-      "WHERE o.of_url = 1 AND i.url <> ''");
-  // A row whose own file is there stays as it is unless the URL's new file is there too.
+      "CREATE TABLE own AS SELECT md5_number(image_uid) AS image, max(place) AS place FROM entry GROUP BY image");
+  // Rows of one URL: what was fetched for one of them holds for all, but a failure not for those with a file of their
+  // own.
+  database.execute(R"(
+    CREATE TABLE of_url AS
+    SELECT md5_number(url) AS link, max(place) AS place FROM entry SEMI JOIN own USING (place)
+    WHERE url <> '' GROUP BY link)");
   database.execute(R"(
     CREATE TABLE verdict AS
-    SELECT image_uid, status, path, sha256, width, height FROM outcome
+    SELECT image, place FROM own
     UNION ALL
-    SELECT i.image_uid, u.status, u.path, u.sha256, u.width, u.height FROM images i JOIN by_url u USING (url)
-    WHERE i.image_uid <> u.image_uid AND i.image_uid NOT IN (SELECT image_uid FROM outcome)
-      AND (i.status <> 'ok' OR u.status = 'ok' OR i.path = u.old_path))");
+    SELECT image, place
+    FROM (SELECT md5_number(image_uid) AS image, md5_number(url) AS link, status, md5_number(path) AS file
+          FROM images WHERE url <> '') i
+    JOIN of_url USING (link) ANTI JOIN own USING (image)
+    WHERE i.status <> 'ok' OR place IN (SELECT place FROM entry WHERE status = 'ok')
+          OR file IN (SELECT md5_number(path) FROM images WHERE md5_number(image_uid) IN (SELECT image FROM own)))");
 }
 
 /// A failure leaves what is known of an earlier file.
 constexpr const char* kImages = R"(
-  SELECT image_uid, url, CASE WHEN v.status = 'ok' THEN v.path ELSE i.path END AS path, model, prompt,
-         CASE WHEN v.status = 'ok' THEN v.width ELSE i.width END AS width,
-         CASE WHEN v.status = 'ok' THEN v.height ELSE i.height END AS height,
-         CASE WHEN v.status = 'ok' THEN v.sha256 ELSE i.sha256 END AS sha256, coalesce(v.status, i.status) AS status
-  FROM images i LEFT JOIN verdict v USING (image_uid))";
+  SELECT i.image_uid, i.url, CASE WHEN e.status = 'ok' THEN e.path ELSE i.path END AS path, model, prompt,
+         CASE WHEN e.status = 'ok' THEN e.width ELSE i.width END AS width,
+         CASE WHEN e.status = 'ok' THEN e.height ELSE i.height END AS height,
+         CASE WHEN e.status = 'ok' THEN e.sha256 ELSE i.sha256 END AS sha256, coalesce(e.status, i.status) AS status
+  FROM images i LEFT JOIN verdict v ON v.image = md5_number(i.image_uid) LEFT JOIN entry e ON e.place = v.place)";
 
 constexpr const char* kValidators = R"(
-  SELECT url, etag, last_modified FROM validators ANTI JOIN (SELECT url FROM by_url WHERE status = 'ok') USING (url)
+  WITH fresh AS (SELECT url, etag, last_modified FROM entry SEMI JOIN of_url USING (place) WHERE status = 'ok')
+  SELECT url, etag, last_modified FROM validators
+  WHERE md5_number(url) NOT IN (SELECT md5_number(url) FROM fresh)
   UNION ALL
-  SELECT url, etag, last_modified FROM by_url WHERE status = 'ok' AND (etag <> '' OR last_modified <> ''))";
+  SELECT url, etag, last_modified FROM fresh WHERE etag <> '' OR last_modified <> '')";
 
 }  // namespace
 
 void write_tables(const workspace::Workspace& workspace, FetchLedger& ledger) {
   if (!ledger.empty()) {
-    workspace::Database database(0, workspace.root(), kTableMemory);
+    workspace::Database database(1, workspace.root(), kTableMemory);
     database.execute("SET preserve_insertion_order = false");  // schema.h says why
     workspace.attach(database, "images");
-    load_outcomes(database, ledger);
+    load_entries(database, ledger);
     workspace.attach_or_empty(database, "validators");
     AtomicFile images(workspace.table_path("images"));
     database.copy_parquet(kImages, images);
@@ -83,11 +90,11 @@ void write_tables(const workspace::Workspace& workspace, FetchLedger& ledger) {
 }
 
 std::int64_t count_same_content(const workspace::Workspace& workspace) {
-  workspace::Database database(0, workspace.root(), kTableMemory);
+  workspace::Database database(1, workspace.root(), kTableMemory);
   workspace.attach(database, "images");
   return database.query_integer(
-      "SELECT sum(n - 1) FROM (SELECT count(*) AS n FROM (SELECT DISTINCT sha256, path FROM images "
-      "WHERE status = 'ok' AND sha256 <> '') GROUP BY sha256)");
+      "SELECT sum(n - 1) FROM (SELECT count(*) AS n FROM (SELECT DISTINCT md5_number(sha256) AS content, "
+      "md5_number(path) AS file FROM images WHERE status = 'ok' AND sha256 <> '') GROUP BY content)");
 }
 
 }  // namespace imagerank::fetch

@@ -9,7 +9,7 @@
 namespace imagerank::fetch {
 
 /// What DuckDB may hold at a time: lists of any length are joined within it, spilling beside the tables.
-inline constexpr std::int64_t kTableMemory = std::int64_t{96} << 20;
+inline constexpr std::int64_t kTableMemory = std::int64_t{128} << 20;
 
 /// Writes what the ledger holds into images.parquet and validators.parquet, then empties it.
 /// @throws Error kCorruptData, kResourceLimit, kIo.

@@ -294,7 +294,7 @@ TEST(FetchCommand, TakesOverTheLedgerOfARunThatWasKilled) {
   const auto stale = (folder.path() / path).parent_path() / ".b.png.tmp-999999999-0";
   test::write_text(stale, "half");
   test::write_text(folder / "images/.fetch-ledger.jsonl",
-                   fmt::format("{{\"uid\":\"a\",\"of_url\":true,\"status\":\"ok\",\"path\":\"{}\",\"sha256\":\"{}\","
+                   fmt::format("{{\"uid\":\"a\",\"url\":\"\",\"status\":\"ok\",\"path\":\"{}\",\"sha256\":\"{}\","
                                "\"width\":2,\"height\":1,"
                                "\"etag\":\"\",\"last_modified\":\"\"}}\n"
                                "{{\"uid\":\"b\",\"sta",
@@ -333,9 +333,10 @@ TEST(FetchCommand, RetriesOnlyTheReasonsThatAreAskedFor) {
 
 TEST(FetchCommand, RowsOfOneUrlShareOneTransferAndFile) {
   const TemporaryFolder folder;
-  HttpServer server([](const HttpRequest& request) {
+  std::atomic<bool> dead = false;
+  HttpServer server([&](const HttpRequest& request) {
     HttpResponse response = png_response(request.path);
-    if (request.path == "/gone") response.status = 404;
+    if (request.path == "/gone" || dead) response.status = 404;
     return response;
   });
   std::vector<Image> rows;
@@ -355,6 +356,13 @@ TEST(FetchCommand, RowsOfOneUrlShareOneTransferAndFile) {
   EXPECT_EQ(table.at("u2999").status, "http_404");
   EXPECT_EQ(fetch(local(folder.path())).json["skipped"], 2001);
   EXPECT_EQ(server.requests(), 3);
+
+  // Their one file is lost, and the server has it no more: that holds for all of them.
+  std::filesystem::remove(folder.path() / table.at("u0000").path);
+  dead = true;
+  EXPECT_EQ(fetch(local(folder.path())).json["failed"], (nlohmann::json{{"http_404", 3000}}));
+  EXPECT_EQ(server.requests(), 4);
+  EXPECT_EQ(by_uid(folder.path()).at("u1234").status, "http_404");
 }
 
 TEST(FetchCommand, RefreshAsksWhatChangedAndKeepsWhatIsThere) {

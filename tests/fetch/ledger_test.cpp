@@ -25,13 +25,13 @@ TEST(FetchLedgerTest, DropsTornAndForeignLinesAndAppendsAfterThem) {
     FetchLedger ledger(folder.path());
     EXPECT_FALSE(ledger.empty());
     EXPECT_TRUE(entries_of(ledger).empty());
-    ledger.append({"new\n\"uid", true, "ok", "p", "s", 3, 4, "\"tag\"", "then"});
+    ledger.append({"new\n\"uid", "http://h/x", "ok", "p", "s", 3, 4, "\"tag\"", "then"});
   }
   const FetchLedger ledger(folder.path());
   const auto entries = entries_of(ledger);
   ASSERT_EQ(entries.size(), 1U);
   EXPECT_EQ(entries[0].image_uid, "new\n\"uid");
-  EXPECT_TRUE(entries[0].of_url);
+  EXPECT_EQ(entries[0].url, "http://h/x");
   EXPECT_EQ(entries[0].height, 4);
   EXPECT_EQ(entries[0].etag, "\"tag\"");
   EXPECT_EQ(entries[0].last_modified, "then");
@@ -43,7 +43,7 @@ TEST(FetchLedgerTest, IsHeldByOneAtATimeAndGoesWhenEmpty) {
     FetchLedger ledger(folder.path());
     EXPECT_TRUE(ledger.empty());
     EXPECT_THROW(FetchLedger second(folder.path()), Error);
-    ledger.append({"a", false, "ok", "", "", 0, 0, "", ""});
+    ledger.append({"a", "", "ok", "", "", 0, 0, "", ""});
     ledger.clear();
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
