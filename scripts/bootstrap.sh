@@ -13,7 +13,7 @@ packages=(
   libtorch-dev libopenblas0-pthread        # towers, heads; the reference BLAS is forty times slower
   libicu-dev                               # tokenizer: NFC, lower case, Unicode classes
   zlib1g-dev                               # CLIP's published vocabulary is gzipped
-  libcurl4-openssl-dev libssl-dev          # fetch; SHA-256
+  libcurl4-openssl-dev libssl-dev openssl  # fetch; SHA-256; certificates for tests
   libjpeg62-turbo-dev libspng-dev libwebp-dev libgif-dev
   libcairo2-dev                            # the simulated world
   libeigen3-dev                            # baselines in closed form

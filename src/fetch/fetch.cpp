@@ -47,7 +47,7 @@ void FetchSettings::validate() const {
 }
 
 FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSettings& settings,
-                         const RunContext& context, const TransportMaker& make_transport) {
+                         const RunContext& context) {
   settings.validate();
   const auto start = std::chrono::steady_clock::now();
   require_rows(workspace);
@@ -73,8 +73,7 @@ FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSetti
       recorder.expect(plan.files() + plan.urls());
       plan.for_each_file([&](LocalFile&& file) { recorder.add(std::move(file)); });
       if (plan.urls() > 0) {
-        const auto transport =
-            make_transport ? make_transport(settings.network, budget) : make_curl_transport(settings.network, budget);
+        const auto transport = make_curl_transport(settings.network, budget);
         plan.for_each_url([&](const WantedSource& source) {
           fetch_all(
               source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); },

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,9 +49,6 @@ struct FetchCounts {
   [[nodiscard]] std::int64_t failures() const;
 };
 
-/// Makes what moves the bytes; tests put a fake in.
-using TransportMaker = std::function<std::unique_ptr<Transport>(const NetworkSettings&, ByteBudget&)>;
-
 /// Fetches the images of a workspace: images/<ab>/<uid>.<ext>, and path, size, sha256 and status in images.parquet.
 /// Rows that share a URL share a file. Bodies are checked and written on context.thread_count() threads beside the one
 /// that talks to the network. Stopped or killed it loses at most the transfers under way. Memory: bounded, whatever the
@@ -61,6 +56,6 @@ using TransportMaker = std::function<std::unique_ptr<Transport>(const NetworkSet
 /// @throws Error kNotFound (no rows), kInvalidArgument, kCancelled, kUnavailable (another fetch at work here),
 /// kResourceLimit (disk full), kIo.
 [[nodiscard]] FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSettings& settings,
-                                       const RunContext& context, const TransportMaker& make_transport = {});
+                                       const RunContext& context);
 
 }  // namespace imagerank::fetch

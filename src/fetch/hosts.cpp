@@ -36,14 +36,14 @@ std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings,
   bool failed_may = !host.failed.empty();
   if (host.in_flight >= settings.per_host) {
     // Beyond the limit only in place of transfers that wait, and only while the host answers others: one that is slow
-    // to all is not asked for more. URLs that made it wait before get half of that room at most, so that others get on.
+    // to all is not asked for more. URLs that made it wait before leave a quarter of that room to others.
     constexpr milliseconds kFresh(5000);
     constexpr int kMostWaiting = 8;
     if (host.in_flight - host.quiet >= settings.per_host || host.in_flight >= kMostWaiting * settings.per_host ||
         !host.answers.usual() || now - host.last_answer >= kFresh) {
       return nullptr;
     }
-    failed_may = failed_may && host.quiet < kMostWaiting / 2 * settings.per_host;
+    failed_may = failed_may && host.quiet < kMostWaiting * 3 / 4 * settings.per_host;
   }
   if (host.ready.empty()) return failed_may ? &host.failed : nullptr;
   return failed_may && ++host.turns % 4 == 0 ? &host.failed : &host.ready;

@@ -6,7 +6,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -53,7 +52,6 @@ class Recorder {
   void store(Fetched& fetched);
   void check(const LocalFile& file);
   Stored keep(const Fetched& fetched) const;
-  void make_folder(const std::filesystem::path& path);
   void record_failure(const FetchExample& row, const std::string& reason, std::int64_t copies);
   void rethrow();
   void report();
