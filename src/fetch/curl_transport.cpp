@@ -8,6 +8,7 @@
 #include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -86,8 +87,8 @@ std::string address_text(std::span<const std::uint8_t> address) {
 
 class CurlTransport final : public Transport {
  public:
-  CurlTransport(const NetworkSettings& settings, ByteBudget& budget, AddressCheck refused)
-      : settings_(settings), budget_(budget), refused_(refused), loop_(kKeptConnections) {}
+  CurlTransport(NetworkSettings settings, ByteBudget& budget, AddressCheck refused)
+      : settings_(std::move(settings)), budget_(budget), refused_(refused), loop_(kKeptConnections) {}
   ~CurlTransport() override {
     for (const auto& slot : slots_) {
       if (slot->active) loop_.remove(slot->easy.get());

@@ -8,8 +8,8 @@ std::optional<milliseconds> AnswerTimes::usual() const {
   constexpr std::size_t kEnough = 16;
   if (count_ < kEnough) return std::nullopt;
   auto times = times_;
-  const auto end = times.begin() + static_cast<std::ptrdiff_t>(std::min(count_, times.size()));
-  const auto ninth_tenth = times.begin() + (end - times.begin()) * 9 / 10;
+  auto* const end = times.begin() + static_cast<std::ptrdiff_t>(std::min(count_, times.size()));
+  auto* const ninth_tenth = times.begin() + (end - times.begin()) * 9 / 10;
   std::nth_element(times.begin(), ninth_tenth, end);
   return *ninth_tenth;
 }

@@ -1,5 +1,7 @@
 #include "fetch/plan.h"
 
+#include <algorithm>
+
 #include "core/fail.h"
 #include "core/hash.h"
 #include "fetch/tables.h"
@@ -108,10 +110,8 @@ bool Plan::retries(const std::string& status) const {
   if (status == "noai" && !settings_.network.respect_noai) return true;
   if (!settings_.retry_failed) return false;
   if (settings_.retry_reasons.empty()) return true;
-  for (const std::string& pattern : settings_.retry_reasons) {
-    if (matches(pattern, status)) return true;
-  }
-  return false;
+  return std::ranges::any_of(settings_.retry_reasons,
+                             [&](const std::string& pattern) { return matches(pattern, status); });
 }
 
 bool Plan::is_intact(const workspace::Image& row) const {
