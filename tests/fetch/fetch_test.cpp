@@ -90,7 +90,7 @@ TEST_F(FetchWorkspace, WhatCannotBeStoredEndsItAndLosesNothing) {
   EXPECT_EQ(counts.ok + counts.skipped + counts.failures(), kImages);
   EXPECT_EQ(counts.failures(), 43);
   EXPECT_LE(server_.requests(), 2 * kImages);
-  EXPECT_GE(counts.skipped, requests - 43 - settings_.network.concurrency - 16 - 4 - 1)
+  EXPECT_GE(counts.skipped, requests - 43 - settings_.network.concurrency - 4 - 4 - 1)
       << "all but what was under way is kept";
 }
 
