@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "fetch/schedule.h"
+#include "fetch/wanted_list.h"
 #include "images/encode.h"
 #include "support/test_support.h"
 
@@ -49,16 +50,11 @@ class Http2 : public ::testing::Test {
     settings.retries = 0;
     if (trust) settings.ca_file = folder_ / "cert.pem";
     const auto transport = make_curl_transport(settings, budget_);
+    std::vector<std::string> urls;
+    for (const std::string& path : paths) urls.push_back(fmt::format("https://127.0.0.1:{}{}", port_, path));
     std::vector<Fetched> images;
-    std::size_t next = 0;
-    fetch_all(
-        [&](Wanted& wanted) {
-          if (next == paths.size()) return false;
-          const std::string& path = paths[next++];
-          wanted = {path, fmt::format("https://127.0.0.1:{}{}", port_, path), 1, "", "", false};
-          return true;
-        },
-        settings, *transport, [&](Fetched&& fetched) { images.push_back(std::move(fetched)); }, {});
+    fetch_all(source_of(urls), settings, *transport, [&](Fetched&& fetched) { images.push_back(std::move(fetched)); },
+              {});
     return images;
   }
 

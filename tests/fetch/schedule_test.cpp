@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 
+#include "fetch/wanted_list.h"
 #include "images/encode.h"
 
 namespace imagerank::fetch {
@@ -95,16 +96,6 @@ Transfer broken(const std::string& reason) {
   transfer.reason = reason;
   transfer.detail = "injected";
   return transfer;
-}
-
-/// Gives out `urls`, whose uids are their places.
-WantedSource source_of(const std::vector<std::string>& urls) {
-  return [&urls, next = std::size_t{0}](Wanted& wanted) mutable {
-    if (next == urls.size()) return false;
-    wanted = {std::to_string(next), urls[next], 1, "", "", false};
-    ++next;
-    return true;
-  };
 }
 
 std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSettings& settings,

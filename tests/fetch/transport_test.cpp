@@ -10,6 +10,7 @@
 #include "core/atomic_file.h"
 #include "core/hash.h"
 #include "fetch/schedule.h"
+#include "fetch/wanted_list.h"
 #include "images/encode.h"
 #include "support/http_server.h"
 #include "support/test_support.h"
@@ -65,16 +66,6 @@ NetworkSettings quick() {
 }
 
 ByteBudget budget;
-
-/// Gives out `urls`, whose uids are their places.
-WantedSource source_of(const std::vector<std::string>& urls) {
-  return [&urls, next = std::size_t{0}](Wanted& wanted) mutable {
-    if (next == urls.size()) return false;
-    wanted = {std::to_string(next), urls[next], 1, "", "", false};
-    ++next;
-    return true;
-  };
-}
 
 std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSettings& settings,
                            AddressCheck refused = is_private_address) {
