@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 
@@ -17,6 +18,8 @@ namespace {
 
 /// Rows of one pass of the text tower, in tokens: enough for full products, small enough for the caches.
 constexpr std::int64_t kTokensPerPass = 4096;
+
+constexpr std::size_t kTorchGroup = 32;  ///< images of a call that fill libtorch's products
 
 std::string slug(const std::string& name) {
   std::string result;
@@ -82,6 +85,7 @@ struct Encoder::State {
   torch::Device device = torch::kCPU;
   images::PreprocessOptions preprocessing;
   std::optional<Tokenizer> tokenizer;
+  std::mutex torch_mutex;
 
   [[nodiscard]] const ModelConfig& config() const { return model->config(); }
   [[nodiscard]] std::size_t dim() const { return static_cast<std::size_t>(config().projection_dim); }
@@ -190,6 +194,14 @@ std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::siz
   const torch::Tensor input =
       torch::from_blob(const_cast<float*>(pixels.data()), {static_cast<std::int64_t>(count), 3, size, size});
   return to_vector(state_->model->vision->forward(input.to(state_->device)));
+}
+
+std::size_t Encoder::group_size() const noexcept { return kTorchGroup; }
+
+void Encoder::embed_group(std::span<const float> pixels, std::span<float> vectors) const {
+  // libtorch has threads of its own.
+  const std::scoped_lock lock(state_->torch_mutex);
+  std::ranges::copy(embed_pixels(pixels, vectors.size() / dim()), vectors.begin());
 }
 
 std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const {

@@ -44,6 +44,11 @@ class Encoder {
 
   /// @param pixels  float32 [count, 3, S, S], preprocessed. @return [count, dim].
   [[nodiscard]] std::vector<float> embed_pixels(std::span<const float> pixels, std::size_t count) const;
+  /// Images that one call of embed_group does best.
+  [[nodiscard]] std::size_t group_size() const noexcept;
+  /// embed_pixels for callers that bring threads of their own: several may call it at once.
+  /// @param pixels  float32 [n, 3, S, S]. @param vectors  [n, dim], written. @throws Error kInvalidArgument.
+  void embed_group(std::span<const float> pixels, std::span<float> vectors) const;
   /// @param tokens  int64 [count, length], each row with an end-of-text token. @return [count, dim].
   /// @throws Error kInvalidArgument naming the row: longer than the context, an id outside the vocabulary, no end of
   /// text.
