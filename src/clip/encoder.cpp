@@ -1,25 +1,27 @@
 #include "clip/encoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
+#include <exception>
+#include <functional>
 #include <mutex>
+#include <numeric>
 #include <optional>
+#include <thread>
 #include <unordered_map>
 
+#include "clip/engine.h"
+#include "clip/model_config.h"
 #include "clip/models.h"
 #include "clip/untrained.h"
-#include "clip/weights.h"
+#include "clip/weight_reader.h"
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
 
 namespace imagerank::clip {
 namespace {
-
-/// Rows of one pass of the text tower, in tokens: enough for full products, small enough for the caches.
-constexpr std::int64_t kTokensPerPass = 4096;
-
-constexpr std::size_t kTorchGroup = 32;  ///< images of a call that fill libtorch's products
 
 std::string slug(const std::string& name) {
   std::string result;
@@ -53,26 +55,30 @@ std::string content_hash(const std::filesystem::path& folder, const std::filesys
   return hash.hex_digest();
 }
 
-const char* precision_name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
-
-torch::Device find_device(Device device) {
-  if (device == Device::kCpu) return torch::kCPU;
-  if (!torch::cuda::is_available()) {
-    fail(ErrorCode::kUnavailable, "device cuda: expected a CUDA device and a libtorch built for it, found none");
+/// Calls work(first, last) for shares of [0, count), of `group` at most, on `threads` threads.
+void share(std::size_t count, std::size_t group, std::size_t threads,
+           const std::function<void(std::size_t, std::size_t)>& work) {
+  group = std::clamp<std::size_t>((count + threads - 1) / threads, 1, group);
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr error;
+  const auto run = [&] {
+    try {
+      for (std::size_t first = next.fetch_add(group); first < count; first = next.fetch_add(group)) {
+        work(first, std::min(first + group, count));
+      }
+    } catch (...) {
+      next = count;
+      const std::scoped_lock lock(mutex);
+      error = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < std::min(threads, (count + group - 1) / group); ++i) others.emplace_back(run);
+    run();
   }
-  return torch::kCUDA;
-}
-
-/// One text or row of tokens to run: its tokens up to the pooled one, and where its vector goes.
-struct Sequence {
-  std::span<const std::int64_t> tokens;
-  std::size_t row = 0;
-};
-
-std::vector<float> to_vector(const torch::Tensor& tensor) {
-  const torch::Tensor values = tensor.to(torch::kCPU).contiguous();
-  const float* data = values.data_ptr<float>();
-  return {data, data + values.numel()};
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace
@@ -81,65 +87,65 @@ struct Encoder::State {
   bool untrained = false;
   std::filesystem::path folder;
   std::string name;
-  ClipModel model{nullptr};
-  torch::Device device = torch::kCPU;
+  ModelConfig config;
+  std::unique_ptr<TowerEngine> engine;
   images::PreprocessOptions preprocessing;
   std::optional<Tokenizer> tokenizer;
-  std::mutex torch_mutex;
 
-  [[nodiscard]] const ModelConfig& config() const { return model->config(); }
-  [[nodiscard]] std::size_t dim() const { return static_cast<std::size_t>(config().projection_dim); }
+  [[nodiscard]] std::size_t dim() const { return static_cast<std::size_t>(config.projection_dim); }
+  /// Threads that call the engine at once.
+  [[nodiscard]] std::size_t callers() const {
+    return engine->one_thread_a_call() ? static_cast<std::size_t>(tower_threads()) : 1;
+  }
 
   /// Where a text is pooled: see ModelConfig::pooling. npos if it has no such token.
   [[nodiscard]] std::size_t pooled_position(std::span<const std::int64_t> tokens) const {
-    const auto at = config().pooling == TextPooling::kArgmax ? std::ranges::max_element(tokens)
-                                                             : std::ranges::find(tokens, config().eos_token_id);
+    const auto at = config.pooling == TextPooling::kArgmax ? std::ranges::max_element(tokens)
+                                                           : std::ranges::find(tokens, config.eos_token_id);
     return at == tokens.end() ? std::string::npos : static_cast<std::size_t>(at - tokens.begin());
   }
 
   void check_tokenizer(const std::filesystem::path& place) const;
-  void run_texts(std::vector<Sequence> sequences, std::span<float> output) const;
+  /// @param texts  each up to its pooled token. @param output  [texts, dim].
+  void run_texts(const std::vector<std::span<const std::int64_t>>& texts, std::span<float> output) const;
 };
 
 void Encoder::State::check_tokenizer(const std::filesystem::path& place) const {
-  if (tokenizer->vocabulary_size() > config().vocabulary_size) {
+  if (tokenizer->vocabulary_size() > config.vocabulary_size) {
     fail(ErrorCode::kCorruptData, "{}: tokenizer: expected at most the {} tokens of the model, found {}",
-         place.string(), config().vocabulary_size, tokenizer->vocabulary_size());
+         place.string(), config.vocabulary_size, tokenizer->vocabulary_size());
   }
-  if (config().pooling == TextPooling::kFirstEos && tokenizer->end_of_text() != config().eos_token_id) {
+  if (config.pooling == TextPooling::kFirstEos && tokenizer->end_of_text() != config.eos_token_id) {
     fail(ErrorCode::kCorruptData,
          "{}: tokenizer: expected end of text to be token {} as the model's config says, found {}", place.string(),
-         config().eos_token_id, tokenizer->end_of_text());
+         config.eos_token_id, tokenizer->end_of_text());
   }
 }
 
-/// Texts of like length share a pass, padded to its longest; the causal mask keeps the padding out of the result.
-void Encoder::State::run_texts(std::vector<Sequence> sequences, std::span<float> output) const {
-  const c10::InferenceMode inference;
-  std::ranges::stable_sort(sequences, std::greater<>(),
-                           [](const Sequence& sequence) { return sequence.tokens.size(); });
-  TextTower tower = model->text;
-  for (std::size_t begin = 0; begin < sequences.size();) {
-    const std::size_t longest = sequences[begin].tokens.size();
-    const std::size_t shortest = longest - std::min(longest, longest / 8);
-    const std::size_t most = std::max<std::size_t>(1, static_cast<std::size_t>(kTokensPerPass) / longest);
-    std::size_t end = begin + 1;
-    while (end < sequences.size() && end - begin < most && sequences[end].tokens.size() >= shortest) ++end;
-
-    const auto count = static_cast<std::int64_t>(end - begin);
-    torch::Tensor tokens = torch::zeros({count, static_cast<std::int64_t>(longest)}, torch::kInt64);
-    torch::Tensor rows = torch::empty({count}, torch::kInt64);
-    for (std::size_t i = begin; i < end; ++i) {
-      std::ranges::copy(sequences[i].tokens, tokens.data_ptr<std::int64_t>() + (i - begin) * longest);
-      rows.data_ptr<std::int64_t>()[i - begin] = static_cast<std::int64_t>(sequences[i].tokens.size()) - 1;
+/// In passes of like length: one of an engine's calls does no more tokens than another.
+void Encoder::State::run_texts(const std::vector<std::span<const std::int64_t>>& texts, std::span<float> output) const {
+  std::vector<std::size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t i) { return texts[i].size(); });
+  std::vector<std::span<const std::int64_t>> sorted;
+  std::vector<float*> vectors;
+  std::vector<std::size_t> starts;  // of each pass
+  std::size_t tokens = 0;
+  for (const std::size_t i : order) {
+    if (starts.empty() || tokens + texts[i].size() > engine->text_group()) {
+      starts.push_back(sorted.size());
+      tokens = 0;
     }
-    const std::vector<float> vectors = to_vector(tower->forward_at(tokens.to(device), rows.to(device)));
-    for (std::size_t i = begin; i < end; ++i) {
-      std::copy_n(vectors.begin() + static_cast<std::ptrdiff_t>((i - begin) * dim()), dim(),
-                  output.begin() + static_cast<std::ptrdiff_t>(sequences[i].row * dim()));
-    }
-    begin = end;
+    tokens += texts[i].size();
+    sorted.push_back(texts[i]);
+    vectors.push_back(output.data() + i * dim());
   }
+  const std::size_t passes = starts.size();
+  starts.push_back(sorted.size());
+  share(passes, 1, callers(), [&](std::size_t first, std::size_t last) {
+    const std::size_t begin = starts[first], count = starts[last] - begin;
+    engine->embed_texts(std::span(sorted).subspan(begin, count), std::span(vectors).subspan(begin, count));
+  });
 }
 
 Encoder::Encoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -157,26 +163,21 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
          "--allow-untrained uses them all the same",
          state->folder.string());
   }
-  if (options.precision == Precision::kInt8) {
-    fail(ErrorCode::kUnavailable, "precision int8: expected fp32 or bf16, which the libtorch towers have");
-  }
-  state->device = find_device(options.device);
   state->preprocessing = images::load_preprocess_options(state->folder);
   if (state->preprocessing.crop_size != config.image_size) {
     fail(ErrorCode::kCorruptData,
          "{}: preprocessor_config.json: crop_size: expected {}, the model's image size, found {}",
          state->folder.string(), config.image_size, state->preprocessing.crop_size);
   }
-  state->model = load_clip_model(state->folder);
-  state->untrained = config.untrained || weights_look_random(state->model);
+  const WeightReader weights(state->folder);
+  state->config = weights.config();
+  state->engine = make_engine(weights, options);
+  state->untrained = config.untrained || weights_look_random(weights);
   const std::filesystem::path tokenizer_folder = options.tokenizer_dir.empty() ? state->folder : options.tokenizer_dir;
   if (options.need_tokenizer) {
     state->tokenizer.emplace(Tokenizer::load(tokenizer_folder, options.text_cleaning));
     state->check_tokenizer(tokenizer_folder);
   }
-  state->model->eval();
-  if (options.precision == Precision::kBf16) state->model->use_bfloat16();
-  state->model->to(state->device);
   state->name = fmt::format("{}-{}-{}", slug(state->folder.filename().string()), precision_name(options.precision),
                             content_hash(state->folder, tokenizer_folder, options.text_cleaning).substr(0, 8));
   return Encoder(std::move(state));
@@ -188,20 +189,25 @@ std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::siz
     fail(ErrorCode::kInvalidArgument, "pixels: expected {} x 3 x {} x {} numbers, found {}", count, image_size(),
          image_size(), pixels.size());
   }
-  if (count == 0) return {};
-  const c10::InferenceMode inference;
-  const auto size = static_cast<std::int64_t>(image_size());
-  const torch::Tensor input =
-      torch::from_blob(const_cast<float*>(pixels.data()), {static_cast<std::int64_t>(count), 3, size, size});
-  return to_vector(state_->model->vision->forward(input.to(state_->device)));
+  std::vector<float> vectors(count * dim());
+  const TowerEngine& engine = *state_->engine;
+  const std::size_t group = engine.one_thread_a_call() ? engine.image_group() : std::max<std::size_t>(count, 1);
+  share(count, group, state_->callers(), [&](std::size_t first, std::size_t last) {
+    engine.embed_images(pixels.subspan(first * image, (last - first) * image),
+                        std::span(vectors).subspan(first * dim(), (last - first) * dim()));
+  });
+  return vectors;
 }
 
-std::size_t Encoder::group_size() const noexcept { return kTorchGroup; }
+std::size_t Encoder::group_size() const noexcept { return state_->engine->image_group(); }
 
 void Encoder::embed_group(std::span<const float> pixels, std::span<float> vectors) const {
-  // libtorch has threads of its own.
-  const std::scoped_lock lock(state_->torch_mutex);
-  std::ranges::copy(embed_pixels(pixels, vectors.size() / dim()), vectors.begin());
+  const std::size_t image = 3 * image_size() * image_size();
+  if (pixels.size() % image != 0 || vectors.size() != pixels.size() / image * dim()) {
+    fail(ErrorCode::kInvalidArgument, "pixels: expected n x {} numbers for n x {}, found {} for {}", image, dim(),
+         pixels.size(), vectors.size());
+  }
+  if (!pixels.empty()) state_->engine->embed_images(pixels, vectors);
 }
 
 std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const {
@@ -213,10 +219,10 @@ std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, s
   if (length > context_length()) {
     fail(ErrorCode::kInvalidArgument, "tokens: expected at most {} in a row, found {}", context_length(), length);
   }
-  std::vector<Sequence> sequences;
+  std::vector<std::span<const std::int64_t>> texts;
   for (std::size_t row = 0; row < count; ++row) {
     const std::span<const std::int64_t> ids = tokens.subspan(row * length, length);
-    const auto vocabulary = state_->config().vocabulary_size;
+    const auto vocabulary = state_->config.vocabulary_size;
     const auto wrong = std::ranges::find_if(ids, [&](std::int64_t id) { return id < 0 || id >= vocabulary; });
     if (wrong != ids.end()) {
       fail(ErrorCode::kInvalidArgument, "tokens: row {}: expected ids below {}, found {}", row, vocabulary, *wrong);
@@ -224,12 +230,12 @@ std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, s
     const std::size_t pooled = state_->pooled_position(ids);
     if (pooled == std::string::npos) {
       fail(ErrorCode::kInvalidArgument, "tokens: row {}: expected an end of text ({}), found none", row,
-           state_->config().eos_token_id);
+           state_->config.eos_token_id);
     }
-    sequences.push_back({ids.first(pooled + 1), row});
+    texts.push_back(ids.first(pooled + 1));
   }
   std::vector<float> output(count * dim());
-  state_->run_texts(std::move(sequences), output);
+  state_->run_texts(texts, output);
   return output;
 }
 
@@ -253,10 +259,8 @@ TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
     }
     tokens.resize(std::min(tokens.size(), state_->pooled_position(tokens) + 1));
   }
-  std::vector<Sequence> sequences;
-  for (std::size_t i = 0; i < token_lists.size(); ++i) sequences.push_back({token_lists[i], i});
   std::vector<float> vectors(token_lists.size() * dim());
-  state_->run_texts(std::move(sequences), vectors);
+  state_->run_texts({token_lists.begin(), token_lists.end()}, vectors);
 
   TextEmbeddings result;
   result.values.resize(texts.size() * dim());
@@ -269,14 +273,13 @@ TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
   return result;
 }
 
-std::size_t Encoder::dim() const noexcept { return static_cast<std::size_t>(state_->config().projection_dim); }
-std::size_t Encoder::image_size() const noexcept { return static_cast<std::size_t>(state_->config().image_size); }
-std::size_t Encoder::context_length() const noexcept {
-  return static_cast<std::size_t>(state_->config().context_length);
-}
+std::size_t Encoder::dim() const noexcept { return static_cast<std::size_t>(state_->config.projection_dim); }
+std::size_t Encoder::image_size() const noexcept { return static_cast<std::size_t>(state_->config.image_size); }
+std::size_t Encoder::context_length() const noexcept { return static_cast<std::size_t>(state_->config.context_length); }
 const images::PreprocessOptions& Encoder::preprocessing() const noexcept { return state_->preprocessing; }
 const std::string& Encoder::name() const noexcept { return state_->name; }
 const std::filesystem::path& Encoder::folder() const noexcept { return state_->folder; }
 bool Encoder::untrained() const noexcept { return state_->untrained; }
+const std::string& Encoder::engine() const noexcept { return state_->engine->description(); }
 
 }  // namespace imagerank::clip

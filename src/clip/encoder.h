@@ -15,9 +15,17 @@ namespace imagerank::clip {
 enum class Precision { kFp32, kBf16, kInt8 };
 enum class Device { kCpu, kCuda };
 
+/// Which towers run.
+enum class Engine {
+  kAuto,    ///< kNative where it can run the model on the CPU, else kTorch
+  kNative,  ///< our kernels (clip/cpu_towers.h)
+  kTorch,   ///< libtorch's (clip/towers.h): the reference, and every device it has
+};
+
 struct EncoderOptions {
   Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by the libtorch towers
   Device device = Device::kCpu;
+  Engine engine = Engine::kAuto;        ///< kNative is refused (kUnavailable) where it cannot run
   bool allow_untrained = false;         ///< a model marked "imagerank_untrained" is kRefused otherwise
   std::filesystem::path tokenizer_dir;  ///< empty: the model's own folder
   bool need_tokenizer = true;           ///< false for pixels and tokens only
@@ -31,8 +39,8 @@ struct TextEmbeddings {
 };
 
 /// A CLIP model folder, loaded: both towers, tokenizer, preprocessing. Not normalised unless said. Inference only.
-/// An image's or text's vector does not depend on what shares its batch beyond float rounding; the sizes of batches
-/// are the caller's. Not thread-safe (libtorch threads inside).
+/// With Engine::kNative a vector does not depend, in any bit, on what shares its batch, on order or threads; with
+/// kTorch it may differ by float rounding. Its calls use as many threads as set_tower_threads said (clip/models.h).
 class Encoder {
  public:
   /// @param model  a name ("builtin/sample") or a folder; see resolve_model.
@@ -67,6 +75,8 @@ class Encoder {
   [[nodiscard]] const std::filesystem::path& folder() const noexcept;
   /// Marked so in config.json, or weights that cannot be told from random numbers (see untrained.h).
   [[nodiscard]] bool untrained() const noexcept;
+  /// Which towers run, on what, and why: "native, AVX-512 BF16", "libtorch (device cuda)".
+  [[nodiscard]] const std::string& engine() const noexcept;
 
  private:
   struct State;

@@ -44,6 +44,7 @@ void save_preprocess_options(const images::PreprocessOptions& options, const std
 
 /// Threads of the towers' products, for the whole process: libtorch's and OpenBLAS's. At least 1.
 void set_tower_threads(int threads);
+[[nodiscard]] int tower_threads();
 
 /// One line if the BLAS behind libtorch is the reference implementation, which is some forty times slower.
 [[nodiscard]] std::optional<std::string> slow_blas_warning();

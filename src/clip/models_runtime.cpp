@@ -18,6 +18,8 @@ void set_tower_threads(int threads) {
   }
 }
 
+int tower_threads() { return at::get_num_threads(); }
+
 std::optional<std::string> slow_blas_warning(const std::filesystem::path& library) {
   std::error_code error;
   const std::filesystem::path resolved = std::filesystem::weakly_canonical(library, error);

@@ -1,16 +1,20 @@
 #include "clip/untrained.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+#include <torch/torch.h>
+
 #include <cmath>
+#include <string>
+#include <vector>
 
 namespace imagerank::clip {
 namespace {
 
-/// Largest singular value over that of random numbers of the same spread, by power iteration. @param weight  [M, N]
-double edge_ratio(const torch::Tensor& weight) {
-  const torch::Tensor matrix = weight.to(torch::kFloat32);
-  const auto rows = static_cast<double>(matrix.size(0));
-  const auto columns = static_cast<double>(matrix.size(1));
+/// Largest singular value over that of random numbers of the same spread, by power iteration.
+double edge_ratio(std::vector<float> weight, std::int64_t matrix_rows, std::int64_t matrix_columns) {
+  const torch::Tensor matrix = torch::from_blob(weight.data(), {matrix_rows, matrix_columns});
+  const auto rows = static_cast<double>(matrix_rows);
+  const auto columns = static_cast<double>(matrix_columns);
   const auto spread = matrix.std().item<double>();
   if (spread == 0.0) return 1.0;
   // A fixed start: the answer must not change from run to run.
@@ -31,15 +35,20 @@ double edge_ratio(const torch::Tensor& weight) {
 
 }  // namespace
 
-bool weights_look_random(const ClipModel& model) {
+bool weights_look_random(const WeightReader& weights) {
   const torch::InferenceMode guard;
   constexpr double kEdge = 1.12;  // what random matrices of a tiny tower's size reach by chance is below 1.05
-  const auto random = [&](const std::vector<TransformerLayer>& layers) {
-    return std::ranges::none_of(layers, [](const TransformerLayer& layer) {
-      return edge_ratio(layer->fc1_weight) > kEdge || edge_ratio(layer->fc2_weight) > kEdge;
-    });
+  const auto random = [&](const std::string& tower, const TowerConfig& config) {
+    for (std::int64_t i = 0; i < config.layers; ++i) {
+      const std::string layer = fmt::format("{}.layer{}.", tower, i);
+      if (edge_ratio(weights.read(layer + "fc1_weight"), config.mlp_width, config.width) > kEdge ||
+          edge_ratio(weights.read(layer + "fc2_weight"), config.width, config.mlp_width) > kEdge) {
+        return false;
+      }
+    }
+    return true;
   };
-  return random(model->vision->layers) && random(model->text->layers);
+  return random("vision", weights.config().vision) && random("text", weights.config().text);
 }
 
 }  // namespace imagerank::clip

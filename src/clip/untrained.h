@@ -1,6 +1,6 @@
 #pragma once
 
-#include "clip/towers.h"
+#include "clip/weight_reader.h"
 
 namespace imagerank::clip {
 
@@ -8,6 +8,6 @@ namespace imagerank::clip {
 /// layer's fc1 and fc2 is within 12 % of what random numbers of the same spread give, s (sqrt(rows) + sqrt(columns)).
 /// Training leaves directions that stand far out of that; no initialisation does.
 /// Source: the edge of the Marchenko-Pastur law; Martin and Mahoney 2021 on trained networks' spectra.
-[[nodiscard]] bool weights_look_random(const ClipModel& model);
+[[nodiscard]] bool weights_look_random(const WeightReader& weights);
 
 }  // namespace imagerank::clip

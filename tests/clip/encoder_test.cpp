@@ -175,8 +175,14 @@ TEST_F(EncoderOfRandomWeights, Refusals) {
   EXPECT_EQ(code(options, model()), std::nullopt);
   EXPECT_EQ(code(options, "no/such/model"), ErrorCode::kNotFound);
   options.precision = Precision::kInt8;
+  options.engine = Engine::kTorch;
   EXPECT_EQ(code(options, model()), ErrorCode::kUnavailable);
   options.precision = Precision::kFp32;
+  EXPECT_EQ(code(options, model()), std::nullopt);
+  options.engine = Engine::kNative;
+  options.device = Device::kCuda;
+  EXPECT_EQ(code(options, model()), ErrorCode::kUnavailable);
+  options = {.allow_untrained = true};
   options.tokenizer_dir = *folder_ / "nowhere";
   EXPECT_EQ(code(options, model()), ErrorCode::kNotFound);
 }

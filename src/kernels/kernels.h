@@ -1,0 +1,83 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kernels/format.h"
+
+namespace imagerank::kernels {
+
+/// The inner loop of a product: `height` rows by kPanelColumns columns.
+struct Tile {
+  std::size_t height = 0;
+  const char* name = "";  ///< the instructions, as `models info` says them
+  /// tile [height, kPanelColumns] (float32, int32 for kInt8) = rows * panel, over `steps` steps.
+  /// @param rows  height rows, `stride` bytes apart. @param panel  [steps, kPanelColumns, kStepBytes].
+  void (*run)(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps,
+              void* tile) = nullptr;
+};
+
+/// A few numbers of a row that would spoil the scale of all others, kept out of it: real CLIP has channels tens of
+/// times as large as the rest (the decomposition of LLM.int8(), Dettmers et al. 2022, done a row at a time).
+struct Outliers {
+  static constexpr std::size_t kMost = 16;
+  std::size_t count = 0;
+  std::array<std::uint16_t, kMost> at{};  ///< position in the row
+  std::array<float, kMost> value{};
+};
+
+/// One row of kInt8: value = scale * (byte - kInt8Offset), and the outliers, whose bytes are kInt8Offset.
+struct RowScale {
+  float scale = 0.0F;
+  Outliers outliers;
+};
+
+/// Loops over rows and tiles, in one instruction set. Lengths n are multiples of 16; a tile is float32
+/// [height, kPanelColumns]. Each gives the same numbers for a row whatever stands around it.
+struct RowKernels {
+  /// out = (x - mean) / sqrt(variance + eps) * weight + bias, all [n]. out may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n, float eps, float* out);
+  /// x[0, n) = exp(x - max) / sum, over the first `used` of them; the rest become 0.
+  void (*softmax)(float* x, std::size_t used, std::size_t n);
+  void (*quick_gelu)(float* x, std::size_t n);  ///< x * sigmoid(1.702 x), within 1e-6 of it + 1e-8
+  void (*gelu)(float* x, std::size_t n);        ///< x * Phi(x), absolute error below 2e-7 * (1 + |x|)
+  void (*to_bf16)(const float* x, std::size_t n, std::uint16_t* out);  ///< round to nearest even
+  /// To kInt8, by the largest magnitude of what is no outlier. A row of zeros has scale 0.
+  void (*to_int8)(const float* x, std::size_t n, std::uint8_t* out, RowScale& scale);
+
+  /// In place: a tile of kInt8, int32 sums, becomes values. @param rows  [height]. @param sums  of each column's
+  /// weights. @param scales  of the columns. @param panel  as in Tile::run, for the outliers.
+  void (*from_int8)(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums, const float* scales,
+                    const std::byte* panel);
+  void (*add_bias)(float* tile, std::size_t height, const float* bias);  ///< to each row
+  /// To rows `stride` numbers apart.
+  void (*store)(const float* tile, std::size_t height, float* out, std::size_t stride);
+  void (*add)(const float* tile, std::size_t height, float* out, std::size_t stride);  ///< out += tile
+  void (*store_bf16)(const float* tile, std::size_t height, std::uint16_t* out, std::size_t stride);
+};
+
+/// Everything a tower runs on, as chosen for this machine.
+struct Kernels {
+  std::array<Tile, kFormats> tiles;  ///< by Format
+  RowKernels rows;
+  [[nodiscard]] const Tile& tile(Format format) const noexcept { return tiles[static_cast<std::size_t>(format)]; }
+};
+
+/// The instruction sets there are kernels for, each holding the ones before it.
+enum class Level : std::uint8_t {
+  kAvx2,    ///< AVX2 and FMA
+  kAvx512,  ///< AVX-512 F, BW, DQ and VL; its BF16 and VNNI for kBf16 and kInt8 where the CPU has them
+  kAmx,     ///< AMX tiles for kBf16 and kInt8
+};
+/// "avx2", "avx512", "amx".
+[[nodiscard]] const char* level_name(Level level) noexcept;
+
+/// The best that CPU and system allow, at most `limit`; empty below AVX2. Asks the system for AMX once a process.
+[[nodiscard]] std::optional<Level> best_level(Level limit = Level::kAmx);
+/// The kernels of a level that best_level allows.
+[[nodiscard]] Kernels kernels_of(Level level);
+
+}  // namespace imagerank::kernels

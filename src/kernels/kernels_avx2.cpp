@@ -1,0 +1,184 @@
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/levels.h"
+
+// Standard headers come first, so that what they define is compiled for any CPU.
+#include "kernels/kernels.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else  // to the end of the file: GCC compiles templates there
+#pragma GCC target("avx2,fma")
+#endif
+
+#include "kernels/row_loops.h"
+
+namespace imagerank::kernels {
+namespace {
+
+struct Avx2 {
+  static constexpr std::size_t kLanes = 8;
+  __m256 v;
+
+  static Avx2 load(const float* x) { return {_mm256_loadu_ps(x)}; }
+  static Avx2 set(float x) { return {_mm256_set1_ps(x)}; }
+  void store(float* x) const { _mm256_storeu_ps(x, v); }
+  [[nodiscard]] float total() const {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+  [[nodiscard]] float largest() const {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+  void store_bf16(std::uint16_t* x) const {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i high = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    const __m256i rounded =
+        _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+    const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    const __m256i chosen = _mm256_blendv_epi8(rounded, quiet, nan);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(x),
+                     _mm_packus_epi32(_mm256_castsi256_si128(chosen), _mm256_extracti128_si256(chosen, 1)));
+  }
+  static void store_int8(Avx2 x, std::uint8_t* out) {
+    const __m256i moved = _mm256_add_epi32(_mm256_cvtps_epi32(x.v), _mm256_set1_epi32(kInt8Offset));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_packus_epi16(words, words));
+  }
+  /// a - factor * b
+  static Avx2 difference(const std::int32_t* a, const std::int32_t* b, std::int32_t factor) {
+    const __m256i product =
+        _mm256_mullo_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)), _mm256_set1_epi32(factor));
+    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)), product))};
+  }
+  /// Byte `at` of each step of a panel of int8.
+  static Avx2 weights(const std::byte* step, int at) {
+    const __m256i shifted =
+        _mm256_sll_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(step)), _mm_cvtsi32_si128(24 - 8 * at));
+    return {_mm256_cvtepi32_ps(_mm256_srai_epi32(shifted, 24))};
+  }
+};
+Avx2 operator+(Avx2 a, Avx2 b) { return {_mm256_add_ps(a.v, b.v)}; }
+Avx2 operator-(Avx2 a, Avx2 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+Avx2 operator*(Avx2 a, Avx2 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+Avx2 operator/(Avx2 a, Avx2 b) { return {_mm256_div_ps(a.v, b.v)}; }
+Avx2 fma(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+Avx2 min(Avx2 a, Avx2 b) { return {_mm256_min_ps(a.v, b.v)}; }
+Avx2 max(Avx2 a, Avx2 b) { return {_mm256_max_ps(a.v, b.v)}; }
+Avx2 abs(Avx2 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.v)}; }
+Avx2 round(Avx2 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+Avx2 scale_by_power(Avx2 a, Avx2 k) {
+  // e^88.3 needs 2^127, and rounds k to 127 at most: the exponent fits.
+  const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k.v), _mm256_set1_epi32(127)), 23);
+  return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(exponent))};
+}
+Avx2 select_negative(Avx2 a, Avx2 yes, Avx2 no) { return {_mm256_blendv_ps(no.v, yes.v, a.v)}; }
+
+/// Weights of a step, made ready once for all rows of a tile: one vector for float32, two halves for the others.
+struct Fp32Dot {
+  using Sum = __m256;
+  using Pair = __m256;
+  static constexpr std::size_t kHeight = 6;  ///< 12 sums, two vectors of weights, a number: 15 of 16 registers
+  static Sum zero() { return _mm256_setzero_ps(); }
+  static Pair split_weights(__m256i b) { return _mm256_castsi256_ps(b); }
+  static Pair split_number(__m256i a) { return _mm256_castsi256_ps(a); }
+  static Sum add(Sum sum, Pair a, Pair b) { return _mm256_fmadd_ps(a, b, sum); }
+  static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
+};
+
+/// No bfloat16 products here: both numbers of a step are widened, exactly.
+struct Bf16Dot {
+  using Sum = __m256;
+  struct Pair {
+    __m256 even, odd;
+  };
+  static constexpr std::size_t kHeight = 4;
+  static Sum zero() { return _mm256_setzero_ps(); }
+  static Pair split_weights(__m256i b) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(b, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(b, _mm256_set1_epi32(static_cast<int>(0xffff0000U))))};
+  }
+  static Pair split_number(__m256i a) { return split_weights(a); }
+  static Sum add(Sum sum, Pair a, Pair b) {
+    return _mm256_fmadd_ps(a.odd, b.odd, _mm256_fmadd_ps(a.even, b.even, sum));
+  }
+  static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
+};
+
+/// Through 16 bits: the product of bytes that AVX2 has would saturate.
+struct Int8Dot {
+  using Sum = __m256i;
+  struct Pair {
+    __m256i even, odd;
+  };
+  static constexpr std::size_t kHeight = 4;
+  static Sum zero() { return _mm256_setzero_si256(); }
+  static Pair split_weights(__m256i b) {
+    return {_mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8), _mm256_srai_epi16(b, 8)};
+  }
+  static Pair split_number(__m256i a) {
+    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
+  }
+  static Sum add(Sum sum, const Pair& a, const Pair& b) {
+    const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(a.even, b.even), _mm256_madd_epi16(a.odd, b.odd));
+    return _mm256_add_epi32(sum, products);
+  }
+  static void store(void* out, Sum sum) { _mm256_storeu_si256(static_cast<__m256i*>(out), sum); }
+};
+
+/// Half a panel's columns.
+template <class Dot>
+void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, std::byte* out) {
+  constexpr std::size_t kHeight = Dot::kHeight;
+  // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
+  typename Dot::Sum left[kHeight], right[kHeight];
+#pragma GCC unroll 6
+  for (std::size_t r = 0; r < kHeight; ++r) left[r] = right[r] = Dot::zero();
+  for (std::size_t step = 0; step < steps; ++step) {
+    const auto b0 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel)));
+    const auto b1 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32)));
+    panel += kPanelColumns * kStepBytes;
+#pragma GCC unroll 6
+    for (std::size_t r = 0; r < kHeight; ++r) {
+      std::int32_t number = 0;
+      std::memcpy(&number, rows + r * stride + step * kStepBytes, sizeof(number));
+      const auto a = Dot::split_number(_mm256_set1_epi32(number));
+      left[r] = Dot::add(left[r], a, b0);
+      right[r] = Dot::add(right[r], a, b1);
+    }
+  }
+#pragma GCC unroll 6
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    Dot::store(out + r * kPanelColumns * 4, left[r]);
+    Dot::store(out + r * kPanelColumns * 4 + 32, right[r]);
+  }
+}
+
+template <class Dot>
+void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile) {
+  auto* out = static_cast<std::byte*>(tile);
+  run_half<Dot>(rows, stride, panel, steps, out);
+  run_half<Dot>(rows, stride, panel + kPanelColumns * kStepBytes / 2, steps, out + kPanelColumns * 2);
+}
+
+}  // namespace
+
+Tile avx2_tile(Format format) {
+  if (format == Format::kFp32) return {Fp32Dot::kHeight, "AVX2", run_tile<Fp32Dot>};
+  if (format == Format::kBf16) return {Bf16Dot::kHeight, "AVX2, bfloat16 widened", run_tile<Bf16Dot>};
+  return {Int8Dot::kHeight, "AVX2, int8 widened", run_tile<Int8Dot>};
+}
+RowKernels avx2_rows() { return row_kernels<Avx2>(); }
+
+}  // namespace imagerank::kernels
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,143 @@
+// GCC 12's intrinsics pass what they leave undefined (GCC bug 105593).
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/levels.h"
+
+// Standard headers come first, so that what they define is compiled for any CPU.
+#include "kernels/kernels.h"
+
+#if defined(__clang__)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma"))), apply_to = function)
+#else  // to the end of the file: GCC compiles templates there
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma")
+#endif
+
+#include "kernels/row_loops.h"
+
+namespace imagerank::kernels {
+namespace {
+
+struct Avx512 {
+  static constexpr std::size_t kLanes = 16;
+  __m512 v;
+
+  static Avx512 load(const float* x) { return {_mm512_loadu_ps(x)}; }
+  static Avx512 set(float x) { return {_mm512_set1_ps(x)}; }
+  void store(float* x) const { _mm512_storeu_ps(x, v); }
+  [[nodiscard]] float total() const { return _mm512_reduce_add_ps(v); }
+  [[nodiscard]] float largest() const { return _mm512_reduce_max_ps(v); }
+  /// By integers rather than AVX512_BF16's own conversion, which not every AVX-512 CPU has.
+  void store_bf16(std::uint16_t* x) const {
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded =
+        _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+    const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(x),
+                        _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet)));
+  }
+  static void store_int8(Avx512 x, std::uint8_t* out) {
+    const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(x.v), _mm512_set1_epi32(kInt8Offset));
+    const __m512i clamped = _mm512_min_epi32(_mm512_max_epi32(rounded, _mm512_setzero_si512()), _mm512_set1_epi32(255));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(clamped));
+  }
+  /// a - factor * b
+  static Avx512 difference(const std::int32_t* a, const std::int32_t* b, std::int32_t factor) {
+    const __m512i product = _mm512_mullo_epi32(_mm512_loadu_si512(b), _mm512_set1_epi32(factor));
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), product))};
+  }
+  /// Byte `at` of each step of a panel of int8.
+  static Avx512 weights(const std::byte* step, int at) {
+    const __m512i shifted = _mm512_sll_epi32(_mm512_loadu_si512(step), _mm_cvtsi32_si128(24 - 8 * at));
+    return {_mm512_cvtepi32_ps(_mm512_srai_epi32(shifted, 24))};
+  }
+};
+Avx512 operator+(Avx512 a, Avx512 b) { return {_mm512_add_ps(a.v, b.v)}; }
+Avx512 operator-(Avx512 a, Avx512 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+Avx512 operator*(Avx512 a, Avx512 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+Avx512 operator/(Avx512 a, Avx512 b) { return {_mm512_div_ps(a.v, b.v)}; }
+Avx512 fma(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+Avx512 min(Avx512 a, Avx512 b) { return {_mm512_min_ps(a.v, b.v)}; }
+Avx512 max(Avx512 a, Avx512 b) { return {_mm512_max_ps(a.v, b.v)}; }
+Avx512 abs(Avx512 a) { return {_mm512_abs_ps(a.v)}; }
+Avx512 round(Avx512 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+Avx512 scale_by_power(Avx512 a, Avx512 k) { return {_mm512_scalef_ps(a.v, k.v)}; }
+Avx512 select_negative(Avx512 a, Avx512 yes, Avx512 no) {
+  return {_mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.v)), no.v, yes.v)};
+}
+
+struct Fp32Dot {
+  using Sum = __m512;
+  static Sum zero() { return _mm512_setzero_ps(); }
+  static Sum add(Sum sum, __m512i a, __m512i b) {
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
+  }
+  static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
+};
+
+struct Bf16Dot {
+  using Sum = __m512;
+  static Sum zero() { return _mm512_setzero_ps(); }
+  static Sum add(Sum sum, __m512i a, __m512i b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+  static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
+};
+
+struct Int8Dot {
+  using Sum = __m512i;
+  static Sum zero() { return _mm512_setzero_si512(); }
+  static Sum add(Sum sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  static void store(void* out, Sum sum) { _mm512_storeu_si512(out, sum); }
+};
+
+/// 28 sums, the step's two vectors of weights, and one number of a row at a time: 31 of 32 registers.
+constexpr std::size_t kHeight = 14;
+
+template <class Dot>
+void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile) {
+  // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
+  typename Dot::Sum left[kHeight], right[kHeight];
+#pragma GCC unroll 14
+  for (std::size_t r = 0; r < kHeight; ++r) left[r] = right[r] = Dot::zero();
+  for (std::size_t step = 0; step < steps; ++step) {
+    const __m512i b0 = _mm512_loadu_si512(panel);
+    const __m512i b1 = _mm512_loadu_si512(panel + 64);
+    panel += kPanelColumns * kStepBytes;
+#pragma GCC unroll 14
+    for (std::size_t r = 0; r < kHeight; ++r) {
+      std::int32_t number = 0;
+      std::memcpy(&number, rows + r * stride + step * kStepBytes, sizeof(number));
+      const __m512i a = _mm512_set1_epi32(number);
+      left[r] = Dot::add(left[r], a, b0);
+      right[r] = Dot::add(right[r], a, b1);
+    }
+  }
+  auto* out = static_cast<std::byte*>(tile);
+#pragma GCC unroll 14
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    Dot::store(out + r * kPanelColumns * 4, left[r]);
+    Dot::store(out + r * kPanelColumns * 4 + 64, right[r]);
+  }
+}
+
+}  // namespace
+
+Tile avx512_fp32_tile() { return {kHeight, "AVX-512", run_tile<Fp32Dot>}; }
+Tile avx512_bf16_tile() { return {kHeight, "AVX-512 BF16", run_tile<Bf16Dot>}; }
+Tile avx512_int8_tile() { return {kHeight, "AVX-512 VNNI", run_tile<Int8Dot>}; }
+RowKernels avx512_rows() { return row_kernels<Avx512>(); }
+
+}  // namespace imagerank::kernels
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

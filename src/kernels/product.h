@@ -1,0 +1,100 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/buffer.h"
+#include "kernels/format.h"
+#include "kernels/kernels.h"
+
+namespace imagerank::kernels {
+
+/// Weights of a product, in panels of kPanelColumns columns: [columns / 32, steps, 32, kStepBytes]. Depth and columns
+/// are padded with zeros. kInt8 has a scale for each column: its largest magnitude / 127.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  /// @param weights  float32 [columns, depth], row-major.
+  /// @param part  a product may be taken over parts of the depth, each so long: whole blocks, a divisor of the padded
+  /// depth. 0: over all of it.
+  PackedMatrix(std::span<const float> weights, std::size_t columns, std::size_t depth, Format format,
+               std::size_t part = 0);
+
+  [[nodiscard]] Format format() const noexcept { return format_; }
+  [[nodiscard]] std::size_t panels() const noexcept { return panels_; }
+  [[nodiscard]] std::size_t parts() const noexcept { return parts_; }
+  /// Padded depth of a part.
+  [[nodiscard]] std::size_t part_depth() const noexcept { return part_depth_; }
+  [[nodiscard]] std::size_t part_steps() const noexcept { return part_depth_ * bytes_of(format_) / kStepBytes; }
+  [[nodiscard]] const std::byte* panel(std::size_t index, std::size_t part) const noexcept {
+    return buffer_.data() + (index * parts_ + part) * part_steps() * kPanelColumns * kStepBytes;
+  }
+  [[nodiscard]] const float* scales(std::size_t panel) const noexcept { return scales_.data() + panel * kPanelColumns; }
+  [[nodiscard]] const std::int32_t* sums(std::size_t panel, std::size_t part) const noexcept {
+    return sums_.data() + (panel * parts_ + part) * kPanelColumns;
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return buffer_.size(); }
+
+ private:
+  void pack_column(const float* weights, std::size_t column, std::size_t depth);
+
+  Format format_ = Format::kFp32;
+  std::size_t panels_ = 0, parts_ = 0, part_depth_ = 0;
+  Buffer buffer_;
+  std::vector<float> scales_;       ///< [panels * 32], kInt8
+  std::vector<std::int32_t> sums_;  ///< [panels, parts, 32], kInt8
+};
+
+/// Rows of a product, in the format of its weights: [capacity, padded depth], and spare rows.
+class ProductRows {
+ public:
+  ProductRows() = default;
+  /// @param tiled  filled by store_tile and finish: the whole depth in panels of columns.
+  ProductRows(std::size_t capacity, std::size_t depth, Format format, bool tiled = false);
+
+  [[nodiscard]] std::byte* row(std::size_t index) const noexcept { return buffer_.data() + index * stride_; }
+  [[nodiscard]] std::size_t stride() const noexcept { return stride_; }  ///< bytes
+  [[nodiscard]] const RowScale* scales() const noexcept { return scales_.data(); }
+  /// Fills a row. @param x  [depth rounded up to 16], what is beyond the depth 0.
+  void set(const Kernels& kernels, std::size_t index, const float* x);
+  /// Fills a tile's part of rows [row, row + height). @param tile  [height, kPanelColumns].
+  void store_tile(const Kernels& kernels, std::size_t row, std::size_t height, std::size_t column, const float* tile);
+  /// After the last tile of rows [0, count): a row's scale is known only now.
+  void finish(const Kernels& kernels, std::size_t count);
+  void copy_row(std::size_t from, ProductRows& target, std::size_t to) const;
+
+ private:
+  Format format_ = Format::kFp32;
+  std::size_t depth_ = 0, stride_ = 0;
+  Buffer buffer_;
+  std::vector<RowScale> scales_;
+  FloatRows tiles_;  ///< kInt8, until finish
+};
+
+/// Calls finish(first row, height, column, tile) for each tile of rows [0, count) times panels [first, last) over one
+/// part of the depth; tile is float32 [height, kPanelColumns] and may be overwritten. A row's numbers do not depend on
+/// the rows around it.
+template <class Finish>
+void multiply(const Kernels& kernels, const ProductRows& rows, std::size_t count, const PackedMatrix& weights,
+              std::size_t first, std::size_t last, std::size_t part, Finish&& finish) {
+  const Tile& kernel = kernels.tile(weights.format());
+  const std::size_t steps = weights.part_steps();
+  alignas(64) float tile[32 * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
+  for (std::size_t panel = first; panel < last; ++panel) {
+    const std::byte* columns = weights.panel(panel, part);
+    for (std::size_t row = 0; row < count; row += kernel.height) {
+      const std::size_t height = std::min(kernel.height, count - row);
+      kernel.run(rows.row(row), rows.stride(), columns, steps, tile);
+      if (weights.format() == Format::kInt8) {
+        kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part), weights.scales(panel),
+                               columns);
+      }
+      finish(row, height, panel * kPanelColumns, static_cast<float*>(tile));
+    }
+  }
+}
+
+}  // namespace imagerank::kernels

@@ -1,0 +1,323 @@
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/buffer.h"
+#include "kernels/product.h"
+
+namespace imagerank::kernels {
+namespace {
+
+std::vector<float> random_numbers(std::size_t count, unsigned seed, float spread = 1.0F) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0F, spread);
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+float bfloat16(float value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bfloat16_from_float(value)) << 16);
+}
+
+/// Every level this machine has.
+class KernelsOf : public testing::TestWithParam<Level> {
+ protected:
+  void SetUp() override {
+    if (!best_level() || *best_level() < GetParam()) GTEST_SKIP() << "this CPU has no " << level_name(GetParam());
+    kernels_ = kernels_of(GetParam());
+  }
+  Kernels kernels_{};
+};
+
+INSTANTIATE_TEST_SUITE_P(Levels, KernelsOf, testing::Values(Level::kAvx2, Level::kAvx512, Level::kAmx),
+                         [](const auto& level) { return std::string(level_name(level.param)); });
+
+struct ProductCase {
+  std::size_t rows, columns, depth, part;
+};
+
+/// rows [rows, depth] times weights [columns, depth], through tiles.
+std::vector<float> product_of(const Kernels& kernels, Format format, const ProductCase& shape,
+                              const std::vector<float>& rows, const std::vector<float>& weights) {
+  ProductRows packed(shape.rows, shape.part == 0 ? shape.depth : shape.part, format);
+  const PackedMatrix matrix(weights, shape.columns, shape.depth, format, shape.part);
+  std::vector<float> result(shape.rows * shape.columns);
+  std::vector<float> row(round_up(shape.depth, 64));
+  for (std::size_t part = 0; part < matrix.parts(); ++part) {
+    const std::size_t depth = shape.part == 0 ? shape.depth : shape.part;
+    for (std::size_t r = 0; r < shape.rows; ++r) {
+      std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(r * shape.depth + part * depth), depth, row.begin());
+      packed.set(kernels, r, row.data());
+    }
+    multiply(kernels, packed, shape.rows, matrix, 0, matrix.panels(), part,
+             [&](std::size_t first, std::size_t height, std::size_t column, const float* tile) {
+               for (std::size_t r = 0; r < height; ++r) {
+                 for (std::size_t c = 0; c < kPanelColumns && column + c < shape.columns; ++c) {
+                   result[(first + r) * shape.columns + column + c] += tile[r * kPanelColumns + c];
+                 }
+               }
+             });
+  }
+  return result;
+}
+
+/// Largest difference to plain loops in float64 over rounded inputs, as a share of the root mean square.
+double product_error(const std::vector<float>& result, const ProductCase& shape, const std::vector<float>& rows,
+                     const std::vector<float>& weights, float (*rounded)(float)) {
+  double worst = 0.0, squares = 0.0;
+  for (std::size_t r = 0; r < shape.rows; ++r) {
+    for (std::size_t c = 0; c < shape.columns; ++c) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < shape.depth; ++k) {
+        sum += static_cast<double>(rounded(rows[r * shape.depth + k])) *
+               static_cast<double>(rounded(weights[c * shape.depth + k]));
+      }
+      worst = std::max(worst, std::abs(sum - static_cast<double>(result[r * shape.columns + c])));
+      squares += sum * sum;
+    }
+  }
+  return worst / std::sqrt(squares / static_cast<double>(shape.rows * shape.columns));
+}
+
+const std::vector<ProductCase> kShapes = {{1, 32, 64, 0},   {14, 64, 128, 0},   {33, 96, 768, 0},
+                                          {50, 70, 588, 0}, {29, 32, 256, 128}, {100, 40, 100, 0}};
+
+TEST_P(KernelsOf, Fp32ProductIsPlainLoops) {
+  for (const ProductCase& shape : kShapes) {
+    const auto rows = random_numbers(shape.rows * shape.depth, 1),
+               weights = random_numbers(shape.columns * shape.depth, 2);
+    const auto result = product_of(kernels_, Format::kFp32, shape, rows, weights);
+    EXPECT_LT(product_error(result, shape, rows, weights, [](float x) { return x; }), 5e-6) << shape.depth;
+  }
+}
+
+TEST_P(KernelsOf, Bf16ProductIsPlainLoopsOverRoundedNumbers) {
+  for (const ProductCase& shape : kShapes) {
+    const auto rows = random_numbers(shape.rows * shape.depth, 3),
+               weights = random_numbers(shape.columns * shape.depth, 4);
+    const auto result = product_of(kernels_, Format::kBf16, shape, rows, weights);
+    EXPECT_LT(product_error(result, shape, rows, weights, bfloat16), 4e-6) << shape.depth;
+  }
+}
+
+TEST_P(KernelsOf, Int8ProductIsWithinItsSteps) {
+  for (const ProductCase& shape : kShapes) {
+    const auto rows = random_numbers(shape.rows * shape.depth, 5),
+               weights = random_numbers(shape.columns * shape.depth, 6);
+    const auto result = product_of(kernels_, Format::kInt8, shape, rows, weights);
+    EXPECT_LT(product_error(result, shape, rows, weights, [](float x) { return x; }), 0.08) << shape.depth;
+  }
+}
+
+TEST_P(KernelsOf, Int8SumsAreExactIntegers) {
+  const ProductCase shape{40, 64, 192, 0};
+  // Integers of the scale's own steps, with a 127 in each row and column: nothing is rounded.
+  std::mt19937 random(7);
+  const auto integers = [&](std::size_t count, std::size_t depth) {
+    std::vector<float> values(count * depth);
+    for (float& value : values) value = static_cast<float>(static_cast<int>(random() % 255) - 127);
+    for (std::size_t i = 0; i < count; ++i) values[i * depth + i % depth] = 127.0F;
+    return values;
+  };
+  const auto rows = integers(shape.rows, shape.depth), weights = integers(shape.columns, shape.depth);
+  const auto result = product_of(kernels_, Format::kInt8, shape, rows, weights);
+  EXPECT_LT(product_error(result, shape, rows, weights, [](float x) { return x; }), 1e-6);
+}
+
+TEST_P(KernelsOf, Int8KeepsOutliersApart) {
+  const ProductCase shape{20, 64, 768, 0};
+  auto rows = random_numbers(shape.rows * shape.depth, 8);
+  const auto weights = random_numbers(shape.columns * shape.depth, 9);
+  for (std::size_t r = 0; r < shape.rows; ++r) {
+    for (const std::size_t channel : {5, 133, 700}) rows[r * shape.depth + channel] *= 60.0F;
+  }
+  const auto result = product_of(kernels_, Format::kInt8, shape, rows, weights);
+  // Without outliers the error of the same numbers is some 0.03 of the result's size; with one scale for all of them,
+  // 60 times as coarse, it would be over 0.3.
+  EXPECT_LT(product_error(result, shape, rows, weights, [](float x) { return x; }), 0.05);
+}
+
+TEST_P(KernelsOf, Int8TakesAtMostTheLargestOutliers) {
+  std::vector<float> row = random_numbers(768, 10, 0.01F);
+  for (std::size_t i = 0; i < 20; ++i) row[i * 30] = 5.0F + static_cast<float>(i);
+  std::vector<std::uint8_t> bytes(768);
+  RowScale scale;
+  kernels_.rows.to_int8(row.data(), row.size(), bytes.data(), scale);
+  ASSERT_EQ(scale.outliers.count, Outliers::kMost);
+  EXPECT_FLOAT_EQ(scale.scale, 8.0F / 127.0F);  // 5, 6, 7 and 8 had no place left
+  for (std::size_t j = 0; j < Outliers::kMost; ++j) {
+    EXPECT_EQ(bytes[scale.outliers.at[j]], kInt8Offset);
+    EXPECT_EQ(scale.outliers.value[j], row[scale.outliers.at[j]]);
+    EXPECT_GT(scale.outliers.value[j], 8.5F);
+  }
+}
+
+TEST_P(KernelsOf, ARowOfZerosIsZero) {
+  const ProductCase shape{3, 32, 64, 0};
+  const std::vector<float> rows(shape.rows * shape.depth);
+  const auto weights = random_numbers(shape.columns * shape.depth, 11);
+  for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
+    for (const float value : product_of(kernels_, format, shape, rows, weights)) EXPECT_EQ(value, 0.0F);
+  }
+}
+
+TEST_P(KernelsOf, ARowIsTheSameBitsWhateverStandsAroundIt) {
+  const ProductCase whole{61, 96, 768, 0};
+  const auto rows = random_numbers(whole.rows * whole.depth, 12),
+             weights = random_numbers(whole.columns * whole.depth, 13);
+  for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
+    const auto together = product_of(kernels_, format, whole, rows, weights);
+    for (const std::size_t r : {0U, 13U, 14U, 31U, 32U, 60U}) {
+      const std::vector<float> row(rows.begin() + static_cast<std::ptrdiff_t>(r * whole.depth),
+                                   rows.begin() + static_cast<std::ptrdiff_t>((r + 1) * whole.depth));
+      const auto alone = product_of(kernels_, format, {1, whole.columns, whole.depth, 0}, row, weights);
+      EXPECT_EQ(std::memcmp(alone.data(), together.data() + r * whole.columns, whole.columns * sizeof(float)), 0) << r;
+    }
+  }
+}
+
+TEST_P(KernelsOf, LayerNormIsPlainLoops) {
+  for (const std::size_t n : {32U, 768U, 1280U}) {
+    const auto x = random_numbers(n, 14, 3.0F), weight = random_numbers(n, 15), bias = random_numbers(n, 16);
+    std::vector<float> out(n);
+    kernels_.rows.layer_norm(x.data(), weight.data(), bias.data(), n, 1e-5F, out.data());
+    const double mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(n);
+    double variance = 0.0;
+    for (const float value : x) variance += (value - mean) * (value - mean) / static_cast<double>(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * weight[i] + bias[i],
+                  2e-6 * (1.0 + std::abs(out[i])));
+    }
+  }
+}
+
+TEST_P(KernelsOf, SoftmaxIsPlainLoops) {
+  for (const std::size_t used : {1U, 20U, 50U, 64U}) {
+    auto x = random_numbers(64, 17, 5.0F);
+    const std::vector<float> before = x;
+    kernels_.rows.softmax(x.data(), used, 64);
+    double sum = 0.0;
+    const double largest = *std::max_element(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(used));
+    for (std::size_t i = 0; i < used; ++i) sum += std::exp(before[i] - largest);
+    for (std::size_t i = 0; i < 64; ++i) {
+      const double expected = i < used ? std::exp(before[i] - largest) / sum : 0.0;
+      EXPECT_NEAR(x[i], expected, 1e-6 * expected + 1e-12) << i;
+    }
+  }
+}
+
+TEST_P(KernelsOf, ActivationsAreTheirFormulas) {
+  std::vector<float> x;
+  for (float value = -30.0F; value <= 30.0F; value += 0.0137F) x.push_back(value);
+  x.resize(round_up(x.size(), 16));
+  for (const float value : {-1e30F, 1e30F, -200.0F, 200.0F}) x.insert(x.end(), 16, value);
+  std::vector<float> quick = x, exact = x;
+  kernels_.rows.quick_gelu(quick.data(), x.size());
+  kernels_.rows.gelu(exact.data(), x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double value = x[i];
+    const double sigmoid = value / (1.0 + std::exp(-1.702 * value));
+    EXPECT_NEAR(quick[i], sigmoid, 1e-6 * std::abs(sigmoid) + 1e-8) << value;
+    const double gelu = 0.5 * value * std::erfc(-value / std::sqrt(2.0));
+    EXPECT_NEAR(exact[i], gelu, std::abs(value) < 100.0 ? 2e-7 * (1.0 + std::abs(value)) : 1e-6 * std::abs(gelu) + 1e-6)
+        << value;
+  }
+}
+
+TEST_P(KernelsOf, Bfloat16RoundsToNearestEven) {
+  std::vector<float> x = random_numbers(256, 18, 100.0F);
+  x[0] = std::bit_cast<float>(0x3f808000U);  // half way, to even: down
+  x[1] = std::bit_cast<float>(0x3f818000U);  // half way, to even: up
+  x[2] = std::numeric_limits<float>::infinity();
+  x[3] = std::numeric_limits<float>::max();
+  x[4] = -0.0F;
+  x[5] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<std::uint16_t> out(x.size());
+  kernels_.rows.to_bf16(x.data(), x.size(), out.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (i == 5) {
+      EXPECT_GT(out[i] & 0x7fffU, 0x7f80U);
+    } else {
+      EXPECT_EQ(out[i], bfloat16_from_float(x[i])) << x[i];
+    }
+  }
+  EXPECT_EQ(out[0], 0x3f80U);
+  EXPECT_EQ(out[1], 0x3f82U);
+  EXPECT_EQ(out[3], 0x7f80U);
+}
+
+/// One head in float64, plain loops.
+std::vector<double> plain_attention(const FloatRows& qkv, std::size_t padded, std::size_t depth, std::size_t length,
+                                    std::size_t query, bool causal) {
+  std::vector<double> weights(causal ? query + 1 : length);
+  double sum = 0.0;
+  for (std::size_t key = 0; key < weights.size(); ++key) {
+    double score = 0.0;
+    for (std::size_t d = 0; d < depth; ++d) {
+      score += static_cast<double>(qkv.row(query)[d]) * static_cast<double>(qkv.row(key)[padded + d]);
+    }
+    sum += weights[key] = std::exp(score);
+  }
+  std::vector<double> context(depth);
+  for (std::size_t key = 0; key < weights.size(); ++key) {
+    for (std::size_t d = 0; d < depth; ++d) {
+      context[d] += weights[key] / sum * static_cast<double>(qkv.row(key)[2 * padded + d]);
+    }
+  }
+  return context;
+}
+
+TEST_P(KernelsOf, AttentionIsPlainLoops) {
+  for (const auto& [length, depth] : {std::pair{50U, 64U}, {7U, 64U}, {77U, 24U}, {257U, 80U}, {1U, 32U}}) {
+    const std::size_t padded = round_up(depth, kPanelColumns);
+    FloatRows qkv(length, 3 * padded), context(length, padded);
+    std::mt19937 random(19);
+    std::normal_distribution<float> normal(0.0F, 0.3F);
+    for (std::size_t r = 0; r < length; ++r) {
+      for (std::size_t kind = 0; kind < 3; ++kind) {
+        for (std::size_t d = 0; d < depth; ++d) qkv.row(r)[kind * padded + d] = normal(random);
+      }
+    }
+    HeadAttention attention(257, depth);
+    for (const bool causal : {false, true}) {
+      attention.set_sequence(qkv.row(0) + padded, qkv.row(0) + 2 * padded, qkv.stride(), length);
+      attention.attend(kernels_, qkv.row(0), qkv.stride(), length, causal, 0, context.row(0), context.stride());
+      FloatRows last(1, padded);
+      attention.attend(kernels_, qkv.row(length - 1), qkv.stride(), 1, causal, length - 1, last.row(0), last.stride());
+      for (std::size_t r = 0; r < length; ++r) {
+        const auto expected = plain_attention(qkv, padded, depth, length, r, causal);
+        for (std::size_t d = 0; d < depth; ++d) {
+          ASSERT_NEAR(context.row(r)[d], expected[d], 1e-5) << length << " " << r << " " << d;
+        }
+      }
+      EXPECT_EQ(std::memcmp(last.row(0), context.row(length - 1), depth * sizeof(float)), 0);
+    }
+  }
+}
+
+TEST(Kernels, BestLevelKeepsToItsLimit) {
+  if (!best_level()) GTEST_SKIP() << "this CPU has no AVX2";
+  EXPECT_EQ(best_level(Level::kAvx2), Level::kAvx2);
+  EXPECT_STREQ(level_name(Level::kAmx), "amx");
+}
+
+TEST(Kernels, BuffersAreZeroAndAligned) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{5000}, std::size_t{3} << 20}) {
+    const Buffer buffer(bytes);
+    EXPECT_GE(buffer.size(), bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0U);
+    for (std::size_t i = 0; i < buffer.size(); i += 997) EXPECT_EQ(buffer.data()[i], std::byte{0});
+  }
+  EXPECT_EQ(Buffer().data(), nullptr);
+}
+
+}  // namespace
+}  // namespace imagerank::kernels
