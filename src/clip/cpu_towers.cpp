@@ -166,7 +166,8 @@ void CpuTowers::add_patches(Buffers& buffers, const float* pixels, std::size_t c
     kernels::multiply(kernels_, buffers.patches, count * per_image, patches_, 0, patches_.panels(), part,
                       [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
                         for (std::size_t r = row; r < row + height; ++r, tile += kernels::kPanelColumns) {
-                          kernels_.rows.add(tile, 1, hidden.row(r + r / per_image + 1) + column, 0);
+                          kernels_.rows.add(tile, 1, kernels::kNoBias.data(),
+                                            hidden.row(r + r / per_image + 1) + column, 0);
                         }
                       });
   }
@@ -217,7 +218,8 @@ void CpuTowers::project(Buffers& buffers, const Tower& tower, std::size_t count,
   }
   kernels::multiply(kernels_, buffers.projection_in, count, tower.projection, 0, tower.projection.panels(), 0,
                     [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                      kernels_.rows.store(tile, height, projected.row(row) + column, projected.stride());
+                      kernels_.rows.store(tile, height, kernels::kNoBias.data(), projected.row(row) + column,
+                                          projected.stride());
                     });
   for (std::size_t r = 0; r < count; ++r) std::memcpy(vectors[r], projected.row(r), dim * sizeof(float));
 }

@@ -15,6 +15,11 @@ std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 std::size_t head_depth(const TowerConfig& config) { return size(config.width / config.heads); }
 std::size_t padded_head(const TowerConfig& config) { return kernels::round_up(head_depth(config), kPanelColumns); }
 
+/// Of queries, keys, values and probabilities.
+kernels::Format attention_format(kernels::Format format) {
+  return format == kernels::Format::kFp32 ? format : kernels::Format::kBf16;
+}
+
 /// Hidden numbers of the MLP that are made and used together, so that they stay in the cache: the largest equal part
 /// of at most 1024.
 std::size_t mlp_part(const TowerConfig& config) {
@@ -42,6 +47,23 @@ std::vector<float> by_heads(const std::vector<float>& weight, const TowerConfig&
   return result;
 }
 
+/// For int8: channels that are large in one factor of a product and small in the other meet half way, in the norm's
+/// gain and the columns of the weights behind it; the product is the same. SmoothQuant (Xiao et al. 2023) with the
+/// norm's own parameters in the place of calibration data.
+void even_out(std::vector<float>& gain, std::vector<float>& offset, std::vector<float>& weight) {
+  const std::size_t width = gain.size(), rows = weight.size() / width;
+  for (std::size_t k = 0; k < width; ++k) {
+    float largest = 0.0F;
+    for (std::size_t row = 0; row < rows; ++row) largest = std::max(largest, std::abs(weight[row * width + k]));
+    const float activation = std::abs(gain[k]) + std::abs(offset[k]);
+    if (!(largest > 0.0F) || !(activation > 0.0F)) continue;
+    const float factor = std::sqrt(activation / largest);
+    gain[k] /= factor;
+    offset[k] /= factor;
+    for (std::size_t row = 0; row < rows; ++row) weight[row * width + k] *= factor;
+  }
+}
+
 }  // namespace
 
 TransformerBuffers::TransformerBuffers(const TowerConfig& config, std::size_t rows, std::size_t longest,
@@ -49,12 +71,12 @@ TransformerBuffers::TransformerBuffers(const TowerConfig& config, std::size_t ro
     : hidden(rows, size(config.width)),
       normed(rows, size(config.width), format),
       pooled(rows, size(config.width), format),
-      head(rows, 3 * padded_head(config)),
-      query(rows, padded_head(config)),
+      head(rows, 3 * padded_head(config), attention_format(format), true),
+      query(rows, padded_head(config), attention_format(format), true),
       context(rows, size(config.width)),
       context_in(rows, size(config.width), format),
       mlp(rows, mlp_part(config), format, true),
-      attention(longest, head_depth(config)),
+      attention(longest, padded_head(config), attention_format(format)),
       row(size(config.width)) {}
 
 std::string CpuTransformer::obstacle(const TowerConfig& config) {
@@ -83,11 +105,16 @@ CpuTransformer::Layer CpuTransformer::read_layer(const WeightReader& weights, co
   layer.norm1_bias = read("layer_norm1_bias");
   layer.norm2_weight = read("layer_norm2_weight");
   layer.norm2_bias = read("layer_norm2_bias");
-  layer.qkv = kernels::PackedMatrix(by_heads(read("qkv_weight"), config_, width), qkv_columns, width, format_);
+  std::vector<float> qkv = read("qkv_weight"), fc1 = read("fc1_weight");
+  if (format_ == kernels::Format::kInt8) {
+    even_out(layer.norm1_weight, layer.norm1_bias, qkv);
+    even_out(layer.norm2_weight, layer.norm2_bias, fc1);
+  }
+  layer.qkv = kernels::PackedMatrix(by_heads(qkv, config_, width), qkv_columns, width, format_);
   layer.qkv_bias = by_heads(read("qkv_bias"), config_, 1);
   layer.out = kernels::PackedMatrix(read("out_weight"), width, width, format_);
   layer.out_bias = read("out_bias");
-  layer.fc1 = kernels::PackedMatrix(read("fc1_weight"), mlp, width, format_);
+  layer.fc1 = kernels::PackedMatrix(fc1, mlp, width, format_);
   layer.fc1_bias = read("fc1_bias");
   layer.fc2 = kernels::PackedMatrix(read("fc2_weight"), width, mlp, format_, part == mlp ? 0 : part);
   layer.fc2_bias = read("fc2_bias");
@@ -131,18 +158,18 @@ void CpuTransformer::attention(TransformerBuffers& buffers, const Layer& layer, 
   const std::size_t rows = sequences.back().first + sequences.back().length;
   const std::size_t depth = head_depth(config_), padded = padded_head(config_);
   const std::size_t panels = 3 * padded / kPanelColumns;
-  const kernels::FloatRows& head = buffers.head;
+  const std::size_t part = padded * kernels::bytes_of(attention_format(format_));  // query, key and value in a row
   for (std::size_t h = 0; h < size(config_.heads); ++h) {
-    const std::size_t first_column = h * 3 * padded;
     kernels::multiply(kernels_, buffers.normed, rows, layer.qkv, h * panels, (h + 1) * panels, 0,
-                      [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                        kernels_.rows.add_bias(tile, height, layer.qkv_bias.data() + column);
-                        kernels_.rows.store(tile, height, head.row(row) + column - first_column, head.stride());
+                      [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+                        buffers.head.store_tile(kernels_, row, height, column - h * 3 * padded, tile,
+                                                layer.qkv_bias.data() + column);
                       });
     for (const RowRange& sequence : sequences) {
-      const float* queries = head.row(sequence.first);
-      buffers.attention.set_sequence(queries + padded, queries + 2 * padded, head.stride(), sequence.length);
-      buffers.attention.attend(kernels_, queries, head.stride(), sequence.length, causal, 0,
+      const std::byte* queries = buffers.head.row(sequence.first);
+      const std::size_t stride = buffers.head.stride();
+      buffers.attention.set_sequence(kernels_, queries + part, queries + 2 * part, stride, sequence.length);
+      buffers.attention.attend(kernels_, queries, stride, sequence.length, causal, 0,
                                buffers.context.row(sequence.first) + h * depth, buffers.context.stride());
     }
   }
@@ -154,25 +181,25 @@ void CpuTransformer::pooled_attention(TransformerBuffers& buffers, const Layer& 
   const std::size_t rows = sequences.back().first + sequences.back().length;
   const std::size_t depth = head_depth(config_), padded = padded_head(config_);
   const std::size_t panels = padded / kPanelColumns;
-  const kernels::FloatRows& head = buffers.head;
+  const std::size_t part = padded * kernels::bytes_of(attention_format(format_));
   for (std::size_t s = 0; s < sequences.size(); ++s) {
     buffers.normed.copy_row(sequences[s].first + pooled[s], buffers.pooled, s);
   }
   for (std::size_t h = 0; h < size(config_.heads); ++h) {
     const std::size_t first_panel = h * 3 * panels, first_column = h * 3 * padded;
-    const auto store_in = [&](const kernels::FloatRows& target) {
-      return [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-        kernels_.rows.add_bias(tile, height, layer.qkv_bias.data() + column);
-        kernels_.rows.store(tile, height, target.row(row) + column - first_column, target.stride());
+    const auto store_in = [&](kernels::ProductRows& target) {
+      return [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+        target.store_tile(kernels_, row, height, column - first_column, tile, layer.qkv_bias.data() + column);
       };
     };
     kernels::multiply(kernels_, buffers.pooled, sequences.size(), layer.qkv, first_panel, first_panel + panels, 0,
                       store_in(buffers.query));
     kernels::multiply(kernels_, buffers.normed, rows, layer.qkv, first_panel + panels, first_panel + 3 * panels, 0,
-                      store_in(head));
+                      store_in(buffers.head));
     for (std::size_t s = 0; s < sequences.size(); ++s) {
-      const float* first = head.row(sequences[s].first);
-      buffers.attention.set_sequence(first + padded, first + 2 * padded, head.stride(), sequences[s].length);
+      const std::byte* first = buffers.head.row(sequences[s].first);
+      buffers.attention.set_sequence(kernels_, first + part, first + 2 * part, buffers.head.stride(),
+                                     sequences[s].length);
       buffers.attention.attend(kernels_, buffers.query.row(s), buffers.query.stride(), 1, causal, pooled[s],
                                buffers.context.row(s) + h * depth, buffers.context.stride());
     }
@@ -183,9 +210,9 @@ void CpuTransformer::add_attention(TransformerBuffers& buffers, const Layer& lay
   for (std::size_t r = 0; r < count; ++r) buffers.context_in.set(kernels_, r, buffers.context.row(r));
   const kernels::FloatRows& hidden = buffers.hidden;
   kernels::multiply(kernels_, buffers.context_in, count, layer.out, 0, layer.out.panels(), 0,
-                    [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                      kernels_.rows.add_bias(tile, height, layer.out_bias.data() + column);
-                      kernels_.rows.add(tile, height, hidden.row(row) + column, hidden.stride());
+                    [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+                      kernels_.rows.add(tile, height, layer.out_bias.data() + column, hidden.row(row) + column,
+                                        hidden.stride());
                     });
 }
 
@@ -196,15 +223,14 @@ void CpuTransformer::add_mlp(TransformerBuffers& buffers, const Layer& layer, st
   for (std::size_t p = 0; p < layer.fc2.parts(); ++p) {
     kernels::multiply(kernels_, buffers.normed, count, layer.fc1, p * panels, (p + 1) * panels, 0,
                       [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                        kernels_.rows.add_bias(tile, height, layer.fc1_bias.data() + column);
-                        activation(tile, height * kPanelColumns);
-                        buffers.mlp.store_tile(kernels_, row, height, column - p * part, tile);
+                        activation(tile, height, layer.fc1_bias.data() + column);
+                        buffers.mlp.store_tile(kernels_, row, height, column - p * part, tile, kernels::kNoBias.data());
                       });
     buffers.mlp.finish(kernels_, count);
     kernels::multiply(kernels_, buffers.mlp, count, layer.fc2, 0, layer.fc2.panels(), p,
-                      [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                        if (p == 0) kernels_.rows.add_bias(tile, height, layer.fc2_bias.data() + column);
-                        kernels_.rows.add(tile, height, hidden.row(row) + column, hidden.stride());
+                      [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+                        const float* bias = p == 0 ? layer.fc2_bias.data() + column : kernels::kNoBias.data();
+                        kernels_.rows.add(tile, height, bias, hidden.row(row) + column, hidden.stride());
                       });
   }
 }

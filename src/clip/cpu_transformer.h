@@ -29,8 +29,8 @@ struct TransformerBuffers {
   kernels::FloatRows hidden;         ///< [rows, width], the residual stream
   kernels::ProductRows normed;       ///< [rows, width]
   kernels::ProductRows pooled;       ///< [rows, width], normed rows of the pooled tokens
-  kernels::FloatRows head;           ///< [rows, 3 * padded depth]: query, key, value of one head
-  kernels::FloatRows query;          ///< [rows, padded depth], of the pooled tokens
+  kernels::ProductRows head;         ///< [rows, 3 * padded depth]: query, key, value of one head
+  kernels::ProductRows query;        ///< [rows, padded depth], of the pooled tokens
   kernels::FloatRows context;        ///< [rows, width], attention's result
   kernels::ProductRows context_in;   ///< the same, as the next product reads it
   kernels::ProductRows mlp;          ///< [rows, part of mlp_width]

@@ -97,7 +97,8 @@ class TorchEngine : public TowerEngine {
     const std::scoped_lock lock(mutex_);
     const c10::InferenceMode inference;
     const std::int64_t size = model_->config().image_size;
-    const torch::Tensor input = torch::from_blob(const_cast<float*>(pixels.data()), {-1, 3, size, size});
+    const std::int64_t count = static_cast<std::int64_t>(pixels.size()) / (3 * size * size);
+    const torch::Tensor input = torch::from_blob(const_cast<float*>(pixels.data()), {count, 3, size, size});
     VisionTower tower = model_->vision;  // modules' calls are not const
     const torch::Tensor output = tower->forward(input.to(device_)).to(torch::kCPU).contiguous();
     std::copy_n(output.data_ptr<float>(), vectors.size(), vectors.data());

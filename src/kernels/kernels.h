@@ -42,8 +42,6 @@ struct RowKernels {
   void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n, float eps, float* out);
   /// x[0, n) = exp(x - max) / sum, over the first `used` of them; the rest become 0.
   void (*softmax)(float* x, std::size_t used, std::size_t n);
-  void (*quick_gelu)(float* x, std::size_t n);  ///< x * sigmoid(1.702 x), within 1e-6 of it + 1e-8
-  void (*gelu)(float* x, std::size_t n);        ///< x * Phi(x), absolute error below 2e-7 * (1 + |x|)
   void (*to_bf16)(const float* x, std::size_t n, std::uint16_t* out);  ///< round to nearest even
   /// To kInt8, by the largest magnitude of what is no outlier. A row of zeros has scale 0.
   void (*to_int8)(const float* x, std::size_t n, std::uint8_t* out, RowScale& scale);
@@ -52,12 +50,23 @@ struct RowKernels {
   /// weights. @param scales  of the columns. @param panel  as in Tile::run, for the outliers.
   void (*from_int8)(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums, const float* scales,
                     const std::byte* panel);
-  void (*add_bias)(float* tile, std::size_t height, const float* bias);  ///< to each row
-  /// To rows `stride` numbers apart.
-  void (*store)(const float* tile, std::size_t height, float* out, std::size_t stride);
-  void (*add)(const float* tile, std::size_t height, float* out, std::size_t stride);  ///< out += tile
-  void (*store_bf16)(const float* tile, std::size_t height, std::uint16_t* out, std::size_t stride);
+  // What becomes of a tile, [kPanelColumns] of `bias` added to each of its rows; in place, or to rows of `out` that
+  // are `stride` numbers apart.
+  void (*quick_gelu)(float* tile, std::size_t height, const float* bias);  ///< x * sigmoid(1.702 x), 1e-6 of it + 1e-8
+  void (*gelu)(float* tile, std::size_t height, const float* bias);        ///< x * Phi(x), within 2e-7 * (1 + |x|)
+  void (*store)(const float* tile, std::size_t height, const float* bias, float* out, std::size_t stride);
+  void (*add)(const float* tile, std::size_t height, const float* bias, float* out, std::size_t stride);  ///< out +=
+  void (*store_bf16)(const float* tile, std::size_t height, const float* bias, std::uint16_t* out, std::size_t stride);
+
+  /// Rows of `words` times 4 bytes become columns of a panel: out [words, kPanelColumns] of 4 bytes. @param rows
+  /// kPanelColumns of them, `stride` bytes apart. @param words  a multiple of 16.
+  void (*transpose)(const std::byte* rows, std::size_t stride, std::size_t words, std::byte* out);
+  /// Two rows of kPanelColumns bfloat16 as a step of a panel: a[0], b[0], a[1], b[1], ...
+  void (*interleave)(const std::byte* a, const std::byte* b, std::byte* out);
 };
+
+/// A bias of nothing.
+alignas(64) inline constexpr std::array<float, kPanelColumns> kNoBias{};
 
 /// Everything a tower runs on, as chosen for this machine.
 struct Kernels {

@@ -64,11 +64,45 @@ struct Avx2 {
         _mm256_sll_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(step)), _mm_cvtsi32_si128(24 - 8 * at));
     return {_mm256_cvtepi32_ps(_mm256_srai_epi32(shifted, 24))};
   }
+  /// 8 rows of 8 words, `stride` bytes apart, to 8 columns.
+  static void transpose(const std::byte* rows, std::size_t stride, std::byte* out, std::size_t out_stride) {
+    __m256 a[8], b[8];  // NOLINT(modernize-avoid-c-arrays)
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(rows + i * stride));
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 8; i += 2) {
+      b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < 8; i += 4) {
+      a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+      a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+      a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+      a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      _mm256_storeu_ps(reinterpret_cast<float*>(out + i * out_stride), _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+      _mm256_storeu_ps(reinterpret_cast<float*>(out + (i + 4) * out_stride),
+                       _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+  }
+  static void interleave(const std::byte* a, const std::byte* b, std::byte* out) {
+    for (std::size_t half = 0; half < 2; ++half) {
+      const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + half * 32));
+      const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + half * 32));
+      const __m256i even = _mm256_unpacklo_epi16(low, high), odd = _mm256_unpackhi_epi16(low, high);
+      auto* target = reinterpret_cast<__m256i*>(out + half * 64);
+      _mm256_storeu_si256(target, _mm256_permute2x128_si256(even, odd, 0x20));
+      _mm256_storeu_si256(target + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+    }
+  }
 };
 Avx2 operator+(Avx2 a, Avx2 b) { return {_mm256_add_ps(a.v, b.v)}; }
 Avx2 operator-(Avx2 a, Avx2 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 Avx2 operator*(Avx2 a, Avx2 b) { return {_mm256_mul_ps(a.v, b.v)}; }
-Avx2 operator/(Avx2 a, Avx2 b) { return {_mm256_div_ps(a.v, b.v)}; }
+Avx2 reciprocal(Avx2 a) { return {_mm256_div_ps(_mm256_set1_ps(1.0F), a.v)}; }
 Avx2 fma(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 Avx2 min(Avx2 a, Avx2 b) { return {_mm256_min_ps(a.v, b.v)}; }
 Avx2 max(Avx2 a, Avx2 b) { return {_mm256_max_ps(a.v, b.v)}; }

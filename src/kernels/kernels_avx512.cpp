@@ -59,12 +59,57 @@ struct Avx512 {
     const __m512i shifted = _mm512_sll_epi32(_mm512_loadu_si512(step), _mm_cvtsi32_si128(24 - 8 * at));
     return {_mm512_cvtepi32_ps(_mm512_srai_epi32(shifted, 24))};
   }
+  /// 16 rows of 16 words, `stride` bytes apart, to 16 columns.
+  static void transpose(const std::byte* rows, std::size_t stride, std::byte* out, std::size_t out_stride) {
+    __m512i a[16], b[16];  // NOLINT(modernize-avoid-c-arrays)
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < 16; ++i) a[i] = _mm512_loadu_si512(rows + i * stride);
+    // Words, pairs of words, then the four quarters of a vector change places.
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 16; i += 2) {
+      b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+      b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 16; i += 4) {
+      a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
+      a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
+      a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
+      a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      b[i] = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88);
+      b[i + 4] = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd);
+      b[i + 8] = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
+      b[i + 12] = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      _mm512_storeu_si512(out + i * out_stride, _mm512_shuffle_i32x4(b[i], b[i + 8], 0x88));
+      _mm512_storeu_si512(out + (i + 4) * out_stride, _mm512_shuffle_i32x4(b[i + 4], b[i + 12], 0x88));
+      _mm512_storeu_si512(out + (i + 8) * out_stride, _mm512_shuffle_i32x4(b[i], b[i + 8], 0xdd));
+      _mm512_storeu_si512(out + (i + 12) * out_stride, _mm512_shuffle_i32x4(b[i + 4], b[i + 12], 0xdd));
+    }
+  }
+  static void interleave(const std::byte* a, const std::byte* b, std::byte* out) {
+    const __m512i low = _mm512_loadu_si512(a), high = _mm512_loadu_si512(b);
+    const __m512i even = _mm512_unpacklo_epi16(low, high), odd = _mm512_unpackhi_epi16(low, high);
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+    const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi64(even, first, odd));
+    _mm512_storeu_si512(out + 64, _mm512_permutex2var_epi64(even, second, odd));
+  }
 };
 Avx512 operator+(Avx512 a, Avx512 b) { return {_mm512_add_ps(a.v, b.v)}; }
 Avx512 operator-(Avx512 a, Avx512 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 Avx512 operator*(Avx512 a, Avx512 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-Avx512 operator/(Avx512 a, Avx512 b) { return {_mm512_div_ps(a.v, b.v)}; }
 Avx512 fma(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+/// By the CPU's 14 bits and a Newton step: within 2e-7 of it.
+Avx512 reciprocal(Avx512 a) {
+  const __m512 guess = _mm512_rcp14_ps(a.v);
+  return {_mm512_mul_ps(guess, _mm512_fnmadd_ps(a.v, guess, _mm512_set1_ps(2.0F)))};
+}
 Avx512 min(Avx512 a, Avx512 b) { return {_mm512_min_ps(a.v, b.v)}; }
 Avx512 max(Avx512 a, Avx512 b) { return {_mm512_max_ps(a.v, b.v)}; }
 Avx512 abs(Avx512 a) { return {_mm512_abs_ps(a.v)}; }

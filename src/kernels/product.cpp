@@ -54,14 +54,14 @@ ProductRows::ProductRows(std::size_t capacity, std::size_t depth, Format format,
 }
 
 void ProductRows::store_tile(const Kernels& kernels, std::size_t row_index, std::size_t height, std::size_t column,
-                             const float* tile) {
+                             const float* tile, const float* bias) {
   std::byte* at = row(row_index) + column * bytes_of(format_);
   if (format_ == Format::kFp32) {
-    kernels.rows.store(tile, height, reinterpret_cast<float*>(at), stride_ / sizeof(float));
+    kernels.rows.store(tile, height, bias, reinterpret_cast<float*>(at), stride_ / sizeof(float));
   } else if (format_ == Format::kBf16) {
-    kernels.rows.store_bf16(tile, height, reinterpret_cast<std::uint16_t*>(at), stride_ / sizeof(std::uint16_t));
+    kernels.rows.store_bf16(tile, height, bias, reinterpret_cast<std::uint16_t*>(at), stride_ / sizeof(std::uint16_t));
   } else {
-    kernels.rows.store(tile, height, tiles_.row(row_index) + column, tiles_.stride());
+    kernels.rows.store(tile, height, bias, tiles_.row(row_index) + column, tiles_.stride());
   }
 }
 

@@ -60,8 +60,9 @@ class ProductRows {
   [[nodiscard]] const RowScale* scales() const noexcept { return scales_.data(); }
   /// Fills a row. @param x  [depth rounded up to 16], what is beyond the depth 0.
   void set(const Kernels& kernels, std::size_t index, const float* x);
-  /// Fills a tile's part of rows [row, row + height). @param tile  [height, kPanelColumns].
-  void store_tile(const Kernels& kernels, std::size_t row, std::size_t height, std::size_t column, const float* tile);
+  /// Fills a tile's part of rows [row, row + height), which is tile + bias. @param tile  [height, kPanelColumns].
+  void store_tile(const Kernels& kernels, std::size_t row, std::size_t height, std::size_t column, const float* tile,
+                  const float* bias);
   /// After the last tile of rows [0, count): a row's scale is known only now.
   void finish(const Kernels& kernels, std::size_t count);
   void copy_row(std::size_t from, ProductRows& target, std::size_t to) const;

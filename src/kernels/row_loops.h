@@ -64,32 +64,6 @@ struct RowLoops {
     for (std::size_t i = 0; i < n; i += kLanes) (V::load(x + i) * inverse).store(x + i);
   }
 
-  static void quick_gelu(float* x, std::size_t n) {
-    const V one = V::set(1.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) {
-      const V value = V::load(x + i);
-      (value / (one + exp(value * V::set(-1.702F)))).store(x + i);
-    }
-  }
-
-  static void gelu(float* x, std::size_t n) {
-    const V one = V::set(1.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) {
-      const V value = V::load(x + i);
-      const V z = abs(value) * V::set(0.707106781F);
-      // Abramowitz and Stegun 7.1.26: 1 - erf(z) = p(t) e^(-z^2), t = 1 / (1 + 0.3275911 z).
-      const V t = one / fma(z, V::set(0.3275911F), one);
-      V p = V::set(1.061405429F);
-      p = fma(p, t, V::set(-1.453152027F));
-      p = fma(p, t, V::set(1.421413741F));
-      p = fma(p, t, V::set(-0.284496736F));
-      p = fma(p, t, V::set(0.254829592F));
-      const V tail = V::set(0.5F) * p * t * exp(V::set(0.0F) - z * z);
-      // Phi(x) is the tail left of 0, and 1 less the tail right of it.
-      (value * select_negative(value, tail, one - tail)).store(x + i);
-    }
-  }
-
   static void to_bf16(const float* x, std::size_t n, std::uint16_t* out) {
     for (std::size_t i = 0; i < n; i += kLanes) V::load(x + i).store_bf16(out + i);
   }
@@ -103,6 +77,10 @@ struct RowLoops {
     }
     float limit = largest.largest();
     row.outliers.count = 0;
+    // The mean that outliers hide behind is taken again with each held to a few times the first.
+    const V bound = V::set(kBound * magnitudes.total() / static_cast<float>(n));
+    magnitudes = V::set(0.0F);
+    for (std::size_t i = 0; i < n; i += kLanes) magnitudes = magnitudes + min(abs(V::load(x + i)), bound);
     const float threshold = kOutlier * magnitudes.total() / static_cast<float>(n);
     if (limit > threshold) limit = take_outliers(x, n, threshold, row.outliers);
     row.scale = limit / 127.0F;
@@ -133,33 +111,68 @@ struct RowLoops {
     }
   }
 
-  static void add_bias(float* tile, std::size_t height, const float* bias) {
-    for (std::size_t r = 0; r < height; ++r, tile += kPanelColumns) {
-      for (std::size_t i = 0; i < kPanelColumns; i += kLanes) (V::load(tile + i) + V::load(bias + i)).store(tile + i);
-    }
+  static void quick_gelu(float* tile, std::size_t height, const float* bias) {
+    const V one = V::set(1.0F);
+    for_each(tile, height, bias, [&](V x, std::size_t r, std::size_t i) {
+      (x * reciprocal(one + exp(x * V::set(-1.702F)))).store(tile + r * kPanelColumns + i);
+    });
   }
 
-  static void store(const float* tile, std::size_t height, float* out, std::size_t stride) {
-    for (std::size_t r = 0; r < height; ++r, tile += kPanelColumns, out += stride) {
-      for (std::size_t i = 0; i < kPanelColumns; i += kLanes) V::load(tile + i).store(out + i);
-    }
+  static void gelu(float* tile, std::size_t height, const float* bias) {
+    const V one = V::set(1.0F);
+    for_each(tile, height, bias, [&](V x, std::size_t r, std::size_t i) {
+      const V z = abs(x) * V::set(0.707106781F);
+      // Abramowitz and Stegun 7.1.26: 1 - erf(z) = p(t) e^(-z^2), t = 1 / (1 + 0.3275911 z).
+      const V t = reciprocal(fma(z, V::set(0.3275911F), one));
+      V p = V::set(1.061405429F);
+      p = fma(p, t, V::set(-1.453152027F));
+      p = fma(p, t, V::set(1.421413741F));
+      p = fma(p, t, V::set(-0.284496736F));
+      p = fma(p, t, V::set(0.254829592F));
+      const V tail = V::set(0.5F) * p * t * exp(V::set(0.0F) - z * z);
+      // Phi(x) is the tail left of 0, and 1 less the tail right of it.
+      (x * select_negative(x, tail, one - tail)).store(tile + r * kPanelColumns + i);
+    });
   }
 
-  static void add(const float* tile, std::size_t height, float* out, std::size_t stride) {
-    for (std::size_t r = 0; r < height; ++r, tile += kPanelColumns, out += stride) {
-      for (std::size_t i = 0; i < kPanelColumns; i += kLanes) (V::load(out + i) + V::load(tile + i)).store(out + i);
-    }
+  static void store(const float* tile, std::size_t height, const float* bias, float* out, std::size_t stride) {
+    for_each(tile, height, bias, [&](V x, std::size_t r, std::size_t i) { x.store(out + r * stride + i); });
   }
 
-  static void store_bf16(const float* tile, std::size_t height, std::uint16_t* out, std::size_t stride) {
-    for (std::size_t r = 0; r < height; ++r, tile += kPanelColumns, out += stride) {
-      for (std::size_t i = 0; i < kPanelColumns; i += kLanes) V::load(tile + i).store_bf16(out + i);
+  static void add(const float* tile, std::size_t height, const float* bias, float* out, std::size_t stride) {
+    for_each(tile, height, bias, [&](V x, std::size_t r, std::size_t i) {
+      float* sum = out + r * stride + i;
+      (V::load(sum) + x).store(sum);
+    });
+  }
+
+  static void store_bf16(const float* tile, std::size_t height, const float* bias, std::uint16_t* out,
+                         std::size_t stride) {
+    for_each(tile, height, bias, [&](V x, std::size_t r, std::size_t i) { x.store_bf16(out + r * stride + i); });
+  }
+
+  static void transpose(const std::byte* rows, std::size_t stride, std::size_t words, std::byte* out) {
+    for (std::size_t word = 0; word < words; word += kLanes) {
+      for (std::size_t column = 0; column < kPanelColumns; column += kLanes) {
+        V::transpose(rows + column * stride + word * kStepBytes, stride,
+                     out + (word * kPanelColumns + column) * kStepBytes, kPanelColumns * kStepBytes);
+      }
     }
   }
 
  private:
-  /// Times the mean magnitude of a row. A normal row's largest of 768 is some 4.2 times, a row after GELU 10.
-  static constexpr float kOutlier = 12.0F;
+  /// work(tile + bias, row, column) for each vector of a tile.
+  template <class Work>
+  static void for_each(const float* tile, std::size_t height, const float* bias, Work work) {
+    for (std::size_t i = 0; i < kPanelColumns; i += kLanes) {
+      const V added = V::load(bias + i);
+      for (std::size_t r = 0; r < height; ++r) work(V::load(tile + r * kPanelColumns + i) + added, r, i);
+    }
+  }
+
+  static constexpr float kBound = 3.0F;
+  /// Times the mean magnitude of a row. A normal row's largest of 768 is some 4.2 times, a row's after GELU 10.
+  static constexpr float kOutlier = 10.0F;
 
   /// Takes the largest numbers above the threshold, at most Outliers::kMost. @return the largest magnitude left.
   static float take_outliers(const float* x, std::size_t n, float threshold, Outliers& outliers) {
@@ -192,8 +205,8 @@ struct RowLoops {
 template <class V>
 constexpr RowKernels row_kernels() {
   using L = RowLoops<V>;
-  return {L::layer_norm, L::softmax,  L::quick_gelu, L::gelu, L::to_bf16,   L::to_int8,
-          L::from_int8,  L::add_bias, L::store,      L::add,  L::store_bf16};
+  return {L::layer_norm, L::softmax, L::to_bf16, L::to_int8,    L::from_int8, L::quick_gelu,
+          L::gelu,       L::store,   L::add,     L::store_bf16, L::transpose, V::interleave};
 }
 
 }  // namespace imagerank::kernels

@@ -182,7 +182,8 @@ TEST_F(EncoderOfRandomWeights, Refusals) {
   options.engine = Engine::kNative;
   options.device = Device::kCuda;
   EXPECT_EQ(code(options, model()), ErrorCode::kUnavailable);
-  options = {.allow_untrained = true};
+  options = EncoderOptions();
+  options.allow_untrained = true;
   options.tokenizer_dir = *folder_ / "nowhere";
   EXPECT_EQ(code(options, model()), ErrorCode::kNotFound);
 }

@@ -217,11 +217,11 @@ TEST_P(KernelsOf, SoftmaxIsPlainLoops) {
 TEST_P(KernelsOf, ActivationsAreTheirFormulas) {
   std::vector<float> x;
   for (float value = -30.0F; value <= 30.0F; value += 0.0137F) x.push_back(value);
-  x.resize(round_up(x.size(), 16));
-  for (const float value : {-1e30F, 1e30F, -200.0F, 200.0F}) x.insert(x.end(), 16, value);
+  x.resize(round_up(x.size(), kPanelColumns));
+  for (const float value : {-1e30F, 1e30F, -200.0F, 200.0F}) x.insert(x.end(), kPanelColumns, value);
   std::vector<float> quick = x, exact = x;
-  kernels_.rows.quick_gelu(quick.data(), x.size());
-  kernels_.rows.gelu(exact.data(), x.size());
+  kernels_.rows.quick_gelu(quick.data(), x.size() / kPanelColumns, kNoBias.data());
+  kernels_.rows.gelu(exact.data(), x.size() / kPanelColumns, kNoBias.data());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double value = x[i];
     const double sigmoid = value / (1.0 + std::exp(-1.702 * value));
@@ -254,23 +254,22 @@ TEST_P(KernelsOf, Bfloat16RoundsToNearestEven) {
   EXPECT_EQ(out[3], 0x7f80U);
 }
 
-/// One head in float64, plain loops.
-std::vector<double> plain_attention(const FloatRows& qkv, std::size_t padded, std::size_t depth, std::size_t length,
+/// One head in float64, plain loops. @param qkv  [length, 3, padded].
+std::vector<double> plain_attention(const std::vector<float>& qkv, std::size_t padded, std::size_t length,
                                     std::size_t query, bool causal) {
+  const auto at = [&](std::size_t row, std::size_t kind, std::size_t d) {
+    return static_cast<double>(qkv[(row * 3 + kind) * padded + d]);
+  };
   std::vector<double> weights(causal ? query + 1 : length);
   double sum = 0.0;
   for (std::size_t key = 0; key < weights.size(); ++key) {
     double score = 0.0;
-    for (std::size_t d = 0; d < depth; ++d) {
-      score += static_cast<double>(qkv.row(query)[d]) * static_cast<double>(qkv.row(key)[padded + d]);
-    }
+    for (std::size_t d = 0; d < padded; ++d) score += at(query, 0, d) * at(key, 1, d);
     sum += weights[key] = std::exp(score);
   }
-  std::vector<double> context(depth);
+  std::vector<double> context(padded);
   for (std::size_t key = 0; key < weights.size(); ++key) {
-    for (std::size_t d = 0; d < depth; ++d) {
-      context[d] += weights[key] / sum * static_cast<double>(qkv.row(key)[2 * padded + d]);
-    }
+    for (std::size_t d = 0; d < padded; ++d) context[d] += weights[key] / sum * at(key, 2, d);
   }
   return context;
 }
@@ -278,27 +277,33 @@ std::vector<double> plain_attention(const FloatRows& qkv, std::size_t padded, st
 TEST_P(KernelsOf, AttentionIsPlainLoops) {
   for (const auto& [length, depth] : {std::pair{50U, 64U}, {7U, 64U}, {77U, 24U}, {257U, 80U}, {1U, 32U}}) {
     const std::size_t padded = round_up(depth, kPanelColumns);
-    FloatRows qkv(length, 3 * padded), context(length, padded);
     std::mt19937 random(19);
     std::normal_distribution<float> normal(0.0F, 0.3F);
-    for (std::size_t r = 0; r < length; ++r) {
-      for (std::size_t kind = 0; kind < 3; ++kind) {
-        for (std::size_t d = 0; d < depth; ++d) qkv.row(r)[kind * padded + d] = normal(random);
+    for (const Format format : {Format::kFp32, Format::kBf16}) {
+      std::vector<float> qkv(length * 3 * padded);
+      for (std::size_t i = 0; i < qkv.size(); ++i) {
+        if (i % padded < depth) qkv[i] = format == Format::kBf16 ? bfloat16(normal(random)) : normal(random);
       }
-    }
-    HeadAttention attention(257, depth);
-    for (const bool causal : {false, true}) {
-      attention.set_sequence(qkv.row(0) + padded, qkv.row(0) + 2 * padded, qkv.stride(), length);
-      attention.attend(kernels_, qkv.row(0), qkv.stride(), length, causal, 0, context.row(0), context.stride());
-      FloatRows last(1, padded);
-      attention.attend(kernels_, qkv.row(length - 1), qkv.stride(), 1, causal, length - 1, last.row(0), last.stride());
-      for (std::size_t r = 0; r < length; ++r) {
-        const auto expected = plain_attention(qkv, padded, depth, length, r, causal);
-        for (std::size_t d = 0; d < depth; ++d) {
-          ASSERT_NEAR(context.row(r)[d], expected[d], 1e-5) << length << " " << r << " " << d;
+      ProductRows rows(length, 3 * padded, format);
+      for (std::size_t r = 0; r < length; ++r) rows.set(kernels_, r, qkv.data() + r * 3 * padded);
+      const std::size_t part = padded * bytes_of(format);
+      // Probabilities are rounded to bfloat16 too.
+      const double tolerance = format == Format::kBf16 ? 4e-3 : 1e-5;
+      HeadAttention attention(257, padded, format);
+      FloatRows context(length, padded), last(1, padded);
+      for (const bool causal : {false, true}) {
+        attention.set_sequence(kernels_, rows.row(0) + part, rows.row(0) + 2 * part, rows.stride(), length);
+        attention.attend(kernels_, rows.row(0), rows.stride(), length, causal, 0, context.row(0), context.stride());
+        attention.attend(kernels_, rows.row(length - 1), rows.stride(), 1, causal, length - 1, last.row(0),
+                         last.stride());
+        for (std::size_t r = 0; r < length; ++r) {
+          const auto expected = plain_attention(qkv, padded, length, r, causal);
+          for (std::size_t d = 0; d < padded; ++d) {
+            ASSERT_NEAR(context.row(r)[d], expected[d], tolerance) << length << " " << r << " " << d;
+          }
         }
+        EXPECT_EQ(std::memcmp(last.row(0), context.row(length - 1), padded * sizeof(float)), 0);
       }
-      EXPECT_EQ(std::memcmp(last.row(0), context.row(length - 1), depth * sizeof(float)), 0);
     }
   }
 }
