@@ -464,7 +464,7 @@ std::function<int(Terminal&)> add_embed(CLI::App& command) {
   command.add_option("--pixels", options->pixels, ".npy of floats [N, 3, S, S], as `preprocess` writes them");
   command.add_option("--tokens", options->tokens, ".npy of integers [N, T], each row with its end of text");
   command.add_option("--out", options->out, "The .npy file to write: float32 [N, D]")->required();
-  command.add_option("--precision", options->precision, "fp32 | bf16")->capture_default_str();
+  command.add_option("--precision", options->precision, "fp32 | bf16 | int8")->capture_default_str();
   command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
   command.add_flag("--normalize", options->normalize, "Divide each vector by its length");
   command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if not the model's");

@@ -6,6 +6,7 @@
 #include <memory>
 #include <ostream>
 
+#include "clip/engine.h"
 #include "clip/models.h"
 #include "core/fail.h"
 
@@ -22,6 +23,17 @@ nlohmann::ordered_json tower_json(const clip::TowerConfig& tower) {
           {"heads", tower.heads},
           {"mlp_width", tower.mlp_width},
           {"activation", activation_name(tower.activation)}};
+}
+
+/// What each precision would run on, by its name.
+std::vector<std::pair<std::string, std::string>> engines_of(const clip::ModelConfig& config) {
+  std::vector<std::pair<std::string, std::string>> engines;
+  for (const clip::Precision precision : {clip::Precision::kFp32, clip::Precision::kBf16, clip::Precision::kInt8}) {
+    clip::EncoderOptions options;
+    options.precision = precision;
+    engines.emplace_back(clip::precision_name(precision), clip::describe_engine(config, options));
+  }
+  return engines;
 }
 
 nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
@@ -42,6 +54,7 @@ nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
   object["text"]["context_length"] = config.context_length;
   object["text"]["pooling"] = config.pooling == clip::TextPooling::kArgmax ? "argmax" : "first_eos";
   object["tokenizer"] = info.tokenizer.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.tokenizer);
+  for (const auto& [precision, engine] : engines_of(config)) object["engines"][precision] = engine;
   object["preprocessing"] = nullptr;
   if (info.has_preprocessing) {
     object["preprocessing"] = {{"resize_shortest_edge", info.preprocessing.resize_shortest_edge},
@@ -77,6 +90,7 @@ void print_info(std::ostream& out, const clip::ModelInfo& info) {
   out << fmt::format("text           {}; {} tokens of {}\n", tower(config.text), config.context_length,
                      with_thousands(static_cast<std::uint64_t>(config.vocabulary_size)));
   out << fmt::format("tokenizer      {}\n", info.tokenizer.empty() ? "none here" : info.tokenizer);
+  for (const auto& [precision, engine] : engines_of(config)) out << fmt::format("{:<14} {}\n", precision, engine);
   if (info.has_preprocessing) {
     const images::PreprocessOptions& options = info.preprocessing;
     out << fmt::format("preprocessing  shortest edge {}, centre {}, mean {}, std {}\n", options.resize_shortest_edge,

@@ -136,7 +136,8 @@ std::function<int(Terminal&)> add_train(CLI::App& command) {
   command.add_option("--data", options->data, "The workspace folder")->required();
   command.add_option("--model", options->model,
                      "The encoder, as `encode` had it (default: the one whose vectors are the only ones there)");
-  command.add_option("--precision", options->precision, "fp32 | bf16, as `encode` had it")->capture_default_str();
+  command.add_option("--precision", options->precision, "fp32 | bf16 | int8, as `encode` had it")
+      ->capture_default_str();
   command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if `encode` had one");
   command.add_option("--head", training.head, "mlp | cnn | lstm | linear | interaction | clip")->required();
   command.add_option("--loss", training.loss, "mse | ce | bce on labelled points, bt on preference pairs")->required();

@@ -23,7 +23,7 @@ enum class Engine {
 };
 
 struct EncoderOptions {
-  Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by the libtorch towers
+  Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by libtorch's towers
   Device device = Device::kCpu;
   Engine engine = Engine::kAuto;        ///< kNative is refused (kUnavailable) where it cannot run
   bool allow_untrained = false;         ///< a model marked "imagerank_untrained" is kRefused otherwise

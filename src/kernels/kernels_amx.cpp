@@ -34,6 +34,7 @@ void configure_tiles() {
   static const TileConfig kConfig;
   TileConfig current;
   _tile_storeconfig(&current);
+  asm volatile("" : "+m"(current));  // all of it: GCC 12 tells of the first 8 bytes
   if (std::memcmp(&current, &kConfig, sizeof(kConfig)) != 0) _tile_loadconfig(&kConfig);
 }
 

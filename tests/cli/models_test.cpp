@@ -53,7 +53,12 @@ TEST(ModelsCommand, RandomThenInfoThenList) {
   EXPECT_EQ(found["activation"], "quick_gelu");
   EXPECT_EQ(found["preprocessing"]["crop_size"], 64);
   EXPECT_TRUE(found["tokenizer"].is_null());
-  EXPECT_THAT(run({"info", out.c_str()}).out, HasSubstr("pretrained     no: random weights"));
+  EXPECT_THAT(found["engines"]["bf16"].get<std::string>(), AnyOf(HasSubstr("native, "), HasSubstr("libtorch (")));
+  EXPECT_THAT(run({"info", out.c_str()}).out,
+              AllOf(HasSubstr("pretrained     no: random weights"), HasSubstr("\nint8           ")));
+  ::setenv("IMAGERANK_CPU_LEVEL", "sse2", 1);
+  EXPECT_THAT(run({"info", out.c_str()}).err, HasSubstr("expected avx2, avx512 or amx, found 'sse2'"));
+  ::unsetenv("IMAGERANK_CPU_LEVEL");
 
   ::setenv("IMAGERANK_ASSETS", folder.path().c_str(), 1);
   const Outcome list = run({"list", "--json"});

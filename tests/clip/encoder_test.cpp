@@ -108,6 +108,61 @@ TEST_F(EncoderOfRandomWeights, OneImageIsLikeTheSameInABatch) {
   EXPECT_THROW(static_cast<void>(encoder.embed_pixels(input, 3)), Error);
 }
 
+/// The towers' threads for the time of a test.
+class TowerThreads {
+ public:
+  explicit TowerThreads(int threads) : before_(tower_threads()) { set_tower_threads(threads); }
+  TowerThreads(const TowerThreads&) = delete;
+  TowerThreads& operator=(const TowerThreads&) = delete;
+  ~TowerThreads() { set_tower_threads(before_); }
+
+ private:
+  int before_;
+};
+
+TEST_F(EncoderOfRandomWeights, ThreadsBatchesAndOrderChangeNoBit) {
+  const std::vector<float> images = pixels(23);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 90; ++i)
+    texts.push_back(std::string("a red circle on the left two blue squares").substr(0, 1 + i % 40));
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    EncoderOptions options;
+    options.precision = precision;
+    const Encoder encoder = load(options);
+    if (!encoder.engine().starts_with("native")) GTEST_SKIP() << encoder.engine();
+    const TowerThreads one(1);
+    const std::vector<float> expected = encoder.embed_pixels(images, 23);
+    const std::vector<float> expected_texts = encoder.embed_texts(texts).values;
+    for (const int threads : {2, 5}) {
+      const TowerThreads several(threads);
+      EXPECT_EQ(encoder.embed_pixels(images, 23), expected);
+      EXPECT_EQ(encoder.embed_texts(texts).values, expected_texts);
+    }
+    std::vector<float> group(23 * encoder.dim());
+    encoder.embed_group(images, group);
+    EXPECT_EQ(group, expected);
+    std::vector<std::string> reversed(texts.rbegin(), texts.rend());
+    const std::vector<float> backwards = encoder.embed_texts(reversed).values;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_TRUE(std::equal(backwards.begin() + static_cast<std::ptrdiff_t>((texts.size() - 1 - i) * encoder.dim()),
+                             backwards.begin() + static_cast<std::ptrdiff_t>((texts.size() - i) * encoder.dim()),
+                             expected_texts.begin() + static_cast<std::ptrdiff_t>(i * encoder.dim())));
+    }
+  }
+}
+
+TEST_F(EncoderOfRandomWeights, BothEnginesAgree) {
+  EncoderOptions torch;
+  torch.engine = Engine::kTorch;
+  const Encoder reference = load(torch), encoder = load();
+  EXPECT_EQ(reference.engine(), "libtorch (asked for)");
+  EXPECT_EQ(reference.name(), encoder.name()) << "one cache serves both";
+  const std::vector<float> images = pixels(7);
+  EXPECT_LT(relative_error(encoder.embed_pixels(images, 7), reference.embed_pixels(images, 7)), 1e-5);
+  const std::vector<std::string> texts = {"a red circle", "", "two blue squares and a small green star above"};
+  EXPECT_LT(relative_error(encoder.embed_texts(texts).values, reference.embed_texts(texts).values), 1e-5);
+}
+
 TEST_F(EncoderOfRandomWeights, TextsShareWorkButNotResults) {
   const Encoder encoder = load();
   const std::vector<std::string> texts = {
