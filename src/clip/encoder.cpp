@@ -44,7 +44,12 @@ std::string content_hash(const std::filesystem::path& folder, const std::filesys
   const auto add = [&hash](const std::filesystem::path& path) {
     const MappedFile file(path);
     hash.update(fmt::format("{} {}\n", path.filename().string(), file.bytes().size()));
-    hash.update(file.bytes());
+    constexpr std::size_t kChunk = std::size_t{8} << 20;
+    for (std::size_t at = 0; at < file.bytes().size(); at += kChunk) {
+      const auto chunk = file.bytes().subspan(at, std::min(kChunk, file.bytes().size() - at));
+      hash.update(chunk);
+      forget_pages(chunk);
+    }
   };
   add(find_weight_file(folder).path);
   for (const char* name : {"config.json", "open_clip_config.json", "preprocessor_config.json"}) {

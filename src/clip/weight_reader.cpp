@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/fail.h"
+#include "core/mapped_file.h"
 #include "core/safetensors.h"
 
 namespace imagerank::clip {
@@ -220,6 +221,7 @@ std::vector<float> WeightReader::read(const std::string& parameter) const {
     const std::vector<float> part = source.parts[i]->to_float();
     values.insert(values.end(), part.begin(), part.end());
   }
+  for (const TensorView* part : source.parts) forget_pages(part->bytes);
   if (!source.transposed) return values;
   const std::vector<std::int64_t>& shape = source.parts.front()->shape;
   return transpose(values, static_cast<std::size_t>(shape[0]), static_cast<std::size_t>(shape[1]));

@@ -25,4 +25,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Gives back the memory of the whole pages in a part of a MappedFile: it counts as the process's own while it is read.
+/// Reading it again reads the file again.
+void forget_pages(std::span<const std::byte> part) noexcept;
+
 }  // namespace imagerank
