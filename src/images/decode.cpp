@@ -7,6 +7,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "images/decode_formats.h"
+#include "images/png_format.h"
 
 namespace imagerank::images {
 namespace {
@@ -33,7 +34,7 @@ std::string excerpt(std::span<const std::byte> bytes) {
 
 ImageFormat sniff_format(std::span<const std::byte> bytes) noexcept {
   if (starts_with(bytes, "\xff\xd8\xff")) return ImageFormat::kJpeg;
-  if (starts_with(bytes, "\x89PNG\r\n\x1a\n")) return ImageFormat::kPng;
+  if (starts_with(bytes, png::kSignature)) return ImageFormat::kPng;
   if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8)) return ImageFormat::kWebp;
   if (starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a")) return ImageFormat::kGif;
   return ImageFormat::kUnknown;
