@@ -14,7 +14,7 @@ packages=(
   libicu-dev                               # tokenizer: NFC, lower case, Unicode classes
   zlib1g-dev                               # CLIP's published vocabulary is gzipped
   libcurl4-openssl-dev libssl-dev openssl  # fetch; SHA-256; certificates for tests
-  libjpeg62-turbo-dev libspng-dev libwebp-dev libgif-dev
+  libjpeg62-turbo-dev libdeflate-dev libwebp-dev libgif-dev
   libcairo2-dev                            # the simulated world
   libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev

@@ -60,10 +60,15 @@ png::Header read_header(std::span<const std::byte> data) {
 /// Reads up to the end of the pixels; what comes behind them is not looked at. @throws Error kCorruptData.
 PngFile read_chunks(std::span<const std::byte> bytes) {
   png::ChunkReader reader(bytes);
-  const auto first = reader.next();
+  const auto next = [&] {
+    const auto chunk = reader.next();
+    if (chunk && !chunk->intact()) fail_corrupt("the checksum of a chunk does not fit its bytes");
+    return chunk;
+  };
+  const auto first = next();
   if (!first || first->type != png::kIhdr) fail_corrupt("expected a header");
   PngFile file{read_header(first->data), {}, false, {}};
-  while (const auto chunk = reader.next()) {
+  while (const auto chunk = next()) {
     if (chunk->type == png::kIdat) {
       file.data.push_back(chunk->data);
     } else if (!file.data.empty() || chunk->type == png::kIend) {

@@ -5,8 +5,6 @@
 #include <array>
 #include <string>
 
-#include "core/fail.h"
-
 namespace imagerank::images::png {
 
 std::uint32_t big32(std::span<const std::byte> bytes, std::size_t at) noexcept {
@@ -44,15 +42,16 @@ std::vector<Pass> Header::passes() const {
   return result;
 }
 
-std::optional<Chunk> ChunkReader::next() {
+bool Chunk::intact() const noexcept {
+  return libdeflate_crc32(0, data.data() - 4, data.size() + 4) == checksum;  // the type stands before the data
+}
+
+std::optional<Chunk> ChunkReader::next() noexcept {
   constexpr std::size_t kFrame = 12;  // length, type, checksum
   if (rest_.size() < kFrame) return std::nullopt;
   const std::size_t length = big32(rest_, 0);
   if (length > rest_.size() - kFrame) return std::nullopt;
-  const Chunk chunk{big32(rest_, 4), rest_.subspan(8, length)};
-  if (libdeflate_crc32(0, rest_.data() + 4, length + 4) != big32(rest_, 8 + length)) {
-    fail(ErrorCode::kCorruptData, "PNG does not decode: the checksum of a chunk does not fit its bytes");
-  }
+  const Chunk chunk{big32(rest_, 4), rest_.subspan(8, length), big32(rest_, 8 + length)};
   rest_ = rest_.subspan(kFrame + length);
   return chunk;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -63,15 +64,19 @@ struct Header {
 struct Chunk {
   std::uint32_t type = 0;
   std::span<const std::byte> data;
+  std::uint32_t checksum = 0;
+  /// Whether the checksum is that of type and data.
+  [[nodiscard]] bool intact() const noexcept;
   [[nodiscard]] bool critical() const noexcept { return (type & 0x20000000U) == 0; }
 };
 
 /// The chunks of a file from behind its signature on.
 class ChunkReader {
  public:
-  explicit ChunkReader(std::span<const std::byte> file) noexcept : rest_(file.subspan(kSignature.size())) {}
-  /// nullopt where the file ends, be it within a chunk. @throws Error kCorruptData if a checksum is wrong.
-  std::optional<Chunk> next();
+  explicit ChunkReader(std::span<const std::byte> file) noexcept
+      : rest_(file.subspan(std::min(file.size(), kSignature.size()))) {}
+  /// nullopt where the file ends, be it within a chunk.
+  std::optional<Chunk> next() noexcept;
 
  private:
   std::span<const std::byte> rest_;

@@ -148,10 +148,45 @@ PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir
     options.mean = {0.0F, 0.0F, 0.0F};
     options.std = {1.0F, 1.0F, 1.0F};
   }
+  const json* exif = config.find("imagerank_exif_orientation");
+  options.exif_orientation = exif != nullptr && read_flag(config, "imagerank_exif_orientation");
   return options;
 }
 
+Image upright(const Image& image) {
+  const std::ptrdiff_t width = image.width, height = image.height, last = width * height - 1;
+  // Where the first pixel of the result lies, and the steps to the next one in its row and in its column.
+  struct Walk {
+    std::ptrdiff_t first, along, down;
+  };
+  const std::array<Walk, 8> walks = {{{0, 1, width},
+                                      {width - 1, -1, width},
+                                      {last, -1, -width},
+                                      {last - width + 1, 1, -width},
+                                      {0, width, 1},
+                                      {last - width + 1, -width, 1},
+                                      {last, -width, -1},
+                                      {width - 1, width, -1}}};
+  if (image.orientation <= 1 || image.orientation > walks.size()) return image;
+  const Walk& walk = walks[image.orientation - 1U];
+  const bool turned = image.orientation > 4;
+  Image result{turned ? image.height : image.width, turned ? image.width : image.height, {}};
+  result.pixels.resize(image.pixels.size());
+  std::uint8_t* target = result.pixels.data();
+  for (std::ptrdiff_t y = 0; y < result.height; ++y) {
+    for (std::ptrdiff_t x = 0; x < result.width; ++x, target += 3) {
+      std::copy_n(image.pixels.data() + (walk.first + x * walk.along + y * walk.down) * 3, 3, target);
+    }
+  }
+  return result;
+}
+
 std::vector<float> preprocess(const Image& image, const PreprocessOptions& options) {
+  if (options.exif_orientation && image.orientation != 1) {
+    PreprocessOptions rest = options;
+    rest.exif_orientation = false;
+    return preprocess(upright(image), rest);
+  }
   check_options(options);
   if (image.width <= 0 || image.height <= 0) {
     fail(ErrorCode::kInvalidArgument, "preprocess: expected an image, found {} x {} pixels", image.width, image.height);
