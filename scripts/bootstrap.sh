@@ -19,6 +19,7 @@ packages=(
   libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  libspng-dev                              # the peer of benchmarks/pixels
 )
 # Only the presets `tidy` and `fuzz` and `make format|lint` need these.
 if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19); fi

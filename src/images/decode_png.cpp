@@ -155,8 +155,8 @@ void expand_row(const PngFile& file, const std::uint8_t* row, std::span<std::uin
   }
 }
 
-/// Undoes the filters of one pass in place and writes its pixels into their places.
-void place_pass(const PngFile& file, const png::Pass& pass, std::uint8_t* data, Image& image) {
+/// Writes the pixels of one pass into their places. @param data  its unfiltered rows.
+void place_pass(const PngFile& file, const png::Pass& pass, const std::uint8_t* data, Image& image) {
   std::vector<std::uint8_t> samples(pass.width);
   std::vector<std::uint8_t> rgb(pass.width * 3);
   const std::size_t row_bytes = file.header.row_bytes(pass.width);

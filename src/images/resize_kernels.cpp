@@ -91,6 +91,9 @@ void down_plain(const std::uint8_t* in, std::size_t stride, std::span<const Weig
 
 #if IMAGERANK_X86
 
+// Arrays of vectors are C's: std::array loses what the compiler knows of their alignment. The instructions are the
+// point. NOLINTBEGIN(modernize-avoid-c-arrays,portability-simd-intrinsics)
+
 std::int32_t two_halves(std::int32_t low, std::int32_t high) {
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(low) & 0xffffU) |
                                    (static_cast<std::uint32_t>(high) << 16));
@@ -245,6 +248,8 @@ void down_vnni(const std::uint8_t* in, std::size_t stride, std::span<const Weigh
                std::uint8_t* out) {
   down_body<weigh_vnni<4>>(in, stride, weights, columns, out);
 }
+
+// NOLINTEND(modernize-avoid-c-arrays,portability-simd-intrinsics)
 
 #endif
 

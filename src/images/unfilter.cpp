@@ -56,6 +56,7 @@ bool unfilter_plain(std::uint8_t* data, std::size_t rows, std::size_t row_bytes,
 
 #if IMAGERANK_X86
 
+// NOLINTBEGIN(portability-simd-intrinsics): the instructions are the point
 // A pixel at a time in one register: what bounds the speed is the chain from a pixel to the next, so that few steps
 // count more than wide ones.
 
@@ -69,7 +70,7 @@ IMAGERANK_AVX2 inline __m128i load_pixel(const std::uint8_t* bytes) {
 
 template <std::size_t kPixelBytes>
 IMAGERANK_AVX2 inline void store_pixel(std::uint8_t* bytes, __m128i pixel) {
-  const std::uint64_t value = static_cast<std::uint64_t>(_mm_cvtsi128_si64(pixel));
+  const auto value = static_cast<std::uint64_t>(_mm_cvtsi128_si64(pixel));
   std::memcpy(bytes, &value, kPixelBytes);
 }
 
@@ -168,6 +169,8 @@ bool unfilter_avx2(std::uint8_t* data, std::size_t rows, std::size_t row_bytes, 
       return unfilter_pixels<8>(data, rows, row_bytes);
   }
 }
+
+// NOLINTEND(portability-simd-intrinsics)
 
 #endif
 
