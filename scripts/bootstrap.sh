@@ -14,11 +14,12 @@ packages=(
   libicu-dev                               # tokenizer: NFC, lower case, Unicode classes
   zlib1g-dev                               # CLIP's published vocabulary is gzipped
   libcurl4-openssl-dev libssl-dev openssl  # fetch; SHA-256; certificates for tests
-  libjpeg62-turbo-dev libspng-dev libwebp-dev libgif-dev
+  libjpeg62-turbo-dev libdeflate-dev libwebp-dev libgif-dev
   libcairo2-dev                            # the simulated world
   libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  libspng-dev                              # the peer of benchmarks/pixels
 )
 # Only the presets `tidy` and `fuzz` and `make format|lint` need these.
 if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19); fi

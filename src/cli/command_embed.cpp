@@ -190,9 +190,10 @@ class ImageReader {
   std::jthread worker_;
 };
 
-void embed_images(const std::vector<std::filesystem::path>& paths, const clip::Encoder& encoder, std::size_t batch_size,
-                  const RunContext& context, Output& output) {
-  ImageReader reader(paths, encoder.preprocessing(), batch_size, context.thread_count());
+void embed_images(const std::vector<std::filesystem::path>& paths, const clip::Encoder& encoder,
+                  const images::PreprocessOptions& preprocessing, std::size_t batch_size, const RunContext& context,
+                  Output& output) {
+  ImageReader reader(paths, preprocessing, batch_size, context.thread_count());
   std::size_t done = 0;
   while (std::optional<ImageBatch> batch = reader.next()) {
     context.check_stop();
@@ -445,7 +446,9 @@ int run_embed(const EmbedOptions& options, Terminal& terminal) {
   std::size_t truncated = 0;
   const Clock::time_point start = Clock::now();
   if (!images.empty()) {
-    embed_images(images, encoder, options.batch, context, output);
+    images::PreprocessOptions preprocessing = encoder.preprocessing();
+    preprocessing.exif_orientation |= options.exif_orientation;
+    embed_images(images, encoder, preprocessing, options.batch, context, output);
   } else if (!texts.empty()) {
     truncated = embed_texts(texts, options.texts, encoder, context, output);
   } else if (!options.pixels.empty()) {
@@ -459,7 +462,8 @@ int run_embed(const EmbedOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_embed(CLI::App& command) {
   const auto options = std::make_shared<EmbedOptions>();
   command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
-  command.add_option("--images", options->images, "Image files, folders, or @LIST with a path a line");
+  auto* images = command.add_option("--images", options->images, "Image files, folders, or @LIST with a path a line");
+  command.add_flag("--exif-orientation", options->exif_orientation, "Turn images as their EXIF says")->needs(images);
   command.add_option("--texts", options->texts, "A text a line; .jsonl: {\"text\"} a line");
   command.add_option("--pixels", options->pixels, ".npy of floats [N, 3, S, S], as `preprocess` writes them");
   command.add_option("--tokens", options->tokens, ".npy of integers [N, T], each row with its end of text");

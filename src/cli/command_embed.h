@@ -29,7 +29,8 @@ struct EmbedOptions {
   std::size_t batch = 32;
   bool normalize = false;
   bool strict = false;
-  bool allow_untrained = false;  ///< accepted as `encode` has it; here an untrained model is only named
+  bool exif_orientation = false;  ///< of images, as if the model's preprocessor_config.json said so
+  bool allow_untrained = false;   ///< accepted as `encode` has it; here an untrained model is only named
 };
 
 /// Images, texts, pixels or tokens to the float32 [N, D] vectors of a model. A broken input is a row of NaN.

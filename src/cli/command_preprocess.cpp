@@ -75,7 +75,8 @@ std::vector<std::optional<ItemFailure>> preprocess_batch(std::span<const std::fi
 }  // namespace
 
 int run_preprocess(const PreprocessOptions& options, Terminal& terminal) {
-  const images::PreprocessOptions settings = images::load_preprocess_options(clip::resolve_model(options.model));
+  images::PreprocessOptions settings = images::load_preprocess_options(clip::resolve_model(options.model));
+  settings.exif_orientation |= options.exif_orientation;
   const RunContext context = terminal.context();
   const std::size_t count = options.images.size();
   const auto size = static_cast<std::size_t>(settings.crop_size);
@@ -125,6 +126,7 @@ std::function<int(Terminal&)> add_preprocess(CLI::App& command) {
       ->required();
   command.add_option("images", options->images, "JPEG, PNG, WebP or GIF files")->required();
   command.add_option("--out", options->out, "The .npy file to write: float32 [N, 3, S, S]")->required();
+  command.add_flag("--exif-orientation", options->exif_orientation, "Turn images as their EXIF says");
   command.add_flag("--strict", options->strict, "Fail, and write nothing, if any image fails");
   command.footer("Example:\n  imagerank preprocess --model clip-vit-base-patch32 a.jpg b.png --out pixels.npy");
   return [options](Terminal& terminal) { return run_preprocess(*options, terminal); };

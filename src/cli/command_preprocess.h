@@ -18,6 +18,7 @@ struct PreprocessOptions {
   std::vector<std::filesystem::path> images;
   std::filesystem::path out;
   bool strict = false;
+  bool exif_orientation = false;  ///< as if the model's preprocessor_config.json said so
 };
 
 /// Image files to the float32 [N, 3, S, S] tensor that the model's vision tower takes. A broken image is a row of NaN.

@@ -90,7 +90,7 @@ std::vector<ModelInfo> list_builtin_models() {
 }
 
 void save_preprocess_options(const images::PreprocessOptions& options, const std::filesystem::path& folder) {
-  const nlohmann::ordered_json root = {
+  nlohmann::ordered_json root = {
       {"image_processor_type", "CLIPImageProcessor"},
       {"do_convert_rgb", true},
       {"do_resize", true},
@@ -104,6 +104,7 @@ void save_preprocess_options(const images::PreprocessOptions& options, const std
       {"image_mean", options.mean},
       {"image_std", options.std},
   };
+  if (options.exif_orientation) root["imagerank_exif_orientation"] = true;
   write_file_atomically(folder / "preprocessor_config.json", root.dump(1) + "\n");
 }
 

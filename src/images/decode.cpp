@@ -7,6 +7,8 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "images/decode_formats.h"
+#include "images/header.h"
+#include "images/png_format.h"
 
 namespace imagerank::images {
 namespace {
@@ -29,11 +31,30 @@ std::string excerpt(std::span<const std::byte> bytes) {
   return text;
 }
 
+/// @param format  what `bytes` starts like.
+Image decode_pixels(std::span<const std::byte> bytes, ImageFormat format, const DecodeLimits& limits) {
+  switch (format) {
+    case ImageFormat::kJpeg:
+      return decode_jpeg(bytes, limits);
+    case ImageFormat::kPng:
+      return decode_png(bytes, limits);
+    case ImageFormat::kWebp:
+      return decode_webp(bytes, limits);
+    case ImageFormat::kGif:
+      return decode_gif(bytes, limits);
+    case ImageFormat::kUnknown:
+      break;
+  }
+  if (bytes.empty()) fail(ErrorCode::kCorruptData, "expected a JPEG, PNG, WebP or GIF file, found an empty one");
+  fail(ErrorCode::kCorruptData, "expected a JPEG, PNG, WebP or GIF file, found one that starts with \"{}\"",
+       excerpt(bytes));
+}
+
 }  // namespace
 
 ImageFormat sniff_format(std::span<const std::byte> bytes) noexcept {
   if (starts_with(bytes, "\xff\xd8\xff")) return ImageFormat::kJpeg;
-  if (starts_with(bytes, "\x89PNG\r\n\x1a\n")) return ImageFormat::kPng;
+  if (starts_with(bytes, png::kSignature)) return ImageFormat::kPng;
   if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8)) return ImageFormat::kWebp;
   if (starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a")) return ImageFormat::kGif;
   return ImageFormat::kUnknown;
@@ -79,21 +100,10 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeLimits& limits)
     fail(ErrorCode::kResourceLimit, "image file of {} bytes, more than the limit of {}", bytes.size(),
          limits.max_file_bytes);
   }
-  switch (sniff_format(bytes)) {
-    case ImageFormat::kJpeg:
-      return decode_jpeg(bytes, limits);
-    case ImageFormat::kPng:
-      return decode_png(bytes, limits);
-    case ImageFormat::kWebp:
-      return decode_webp(bytes, limits);
-    case ImageFormat::kGif:
-      return decode_gif(bytes, limits);
-    case ImageFormat::kUnknown:
-      break;
-  }
-  if (bytes.empty()) fail(ErrorCode::kCorruptData, "expected a JPEG, PNG, WebP or GIF file, found an empty one");
-  fail(ErrorCode::kCorruptData, "expected a JPEG, PNG, WebP or GIF file, found one that starts with \"{}\"",
-       excerpt(bytes));
+  const ImageFormat format = sniff_format(bytes);
+  Image image = decode_pixels(bytes, format, limits);
+  image.orientation = read_orientation(bytes, format);
+  return image;
 }
 
 Image load_image(const std::filesystem::path& path, const DecodeLimits& limits) {

@@ -27,7 +27,8 @@ struct DecodeLimits {
 
 /// Decodes a whole JPEG (grey, YCbCr, CMYK, progressive), PNG (all colour types, 16-bit), WebP or GIF (first frame)
 /// to what Pillow's Image.open(..).convert("RGB") gives: alpha is dropped, not blended; palette and grey expanded;
-/// 16-bit grey clipped at 255, 16-bit colour cut to its high byte; CMYK taken as inverted; EXIF's orientation ignored.
+/// 16-bit grey clipped at 255, 16-bit colour cut to its high byte; CMYK taken as inverted. EXIF's orientation is
+/// read, but the pixels are left as stored.
 /// @throws Error kCorruptData if it does not decode or is cut short, kResourceLimit if it is too large. Thread-safe.
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const DecodeLimits& limits = {});
 /// @throws also kNotFound, kIo; every message names the file.

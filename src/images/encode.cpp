@@ -1,28 +1,32 @@
 #include "images/encode.h"
 
-#include <spng.h>
+#include <libdeflate.h>
 
 #include <algorithm>
 #include <array>
 #include <csetjmp>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 // libjpeg's header needs <cstdio> first.
 #include <jpeglib.h>
 
 #include "core/fail.h"
+#include "images/png_format.h"
 
 namespace imagerank::images {
 namespace {
 
-struct FreeContext {
-  void operator()(spng_ctx* context) const { spng_ctx_free(context); }
-};
-struct FreeBuffer {
-  void operator()(void* buffer) const { std::free(buffer); }
-};
+/// The fastest: what is encoded are made-up worlds and copies, no archives.
+constexpr int kDeflateLevel = 1;
+constexpr std::size_t kMaxChunkBytes = std::size_t{1} << 30;
 
 void check_image(const char* format, const Image& image) {
   constexpr std::int32_t kMaxSide = 65500;  // JPEG's
@@ -89,30 +93,61 @@ bool jumped(JpegWriter& writer, const Image& image, int quality) {
   return false;
 }
 
+/// [height, 1 + width * 3]: each row behind the filter whose bytes, as signed numbers, are smallest in sum; PNG's own
+/// advice for photographs.
+std::vector<std::uint8_t> filtered_rows(const Image& image) {
+  const std::size_t bytes = static_cast<std::size_t>(image.width) * 3;
+  const auto height = static_cast<std::size_t>(image.height);
+  std::vector<std::uint8_t> result;
+  result.reserve(height * (bytes + 1));
+  // A pixel of 0 on the left, a row of 0 on top.
+  std::vector<std::uint8_t> row(bytes + 3), above(bytes + 3), tried(bytes), best(bytes);
+  for (std::size_t y = 0; y < height; ++y) {
+    std::swap(row, above);
+    std::copy_n(image.pixels.data() + y * bytes, bytes, row.data() + 3);
+    std::uint64_t best_sum = std::numeric_limits<std::uint64_t>::max();
+    std::uint8_t best_filter = 0;
+    for (std::uint8_t filter = 0; filter < png::kFilters; ++filter) {
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < bytes; ++i) {
+        tried[i] = static_cast<std::uint8_t>(row[i + 3] - png::guess(filter, row[i], above[i + 3], above[i]));
+        sum += static_cast<std::uint64_t>(std::abs(static_cast<std::int8_t>(tried[i])));
+      }
+      if (sum >= best_sum) continue;
+      best_sum = sum;
+      best_filter = filter;
+      std::swap(tried, best);
+    }
+    result.push_back(best_filter);
+    result.insert(result.end(), best.begin(), best.end());
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string encode_png(const Image& image) {
   check_image("PNG", image);
-  const std::unique_ptr<spng_ctx, FreeContext> context(spng_ctx_new(SPNG_CTX_ENCODER));
-  if (context == nullptr) fail(ErrorCode::kResourceLimit, "PNG: no memory for an encoder");
-  const auto check = [](int result) {
-    if (result != SPNG_OK) fail(ErrorCode::kResourceLimit, "PNG does not encode: {}", spng_strerror(result));
-  };
-  check(spng_set_option(context.get(), SPNG_ENCODE_TO_BUFFER, 1));
-  // Three times as fast as the default for a tenth more bytes, on photographs of 512 pixels.
-  check(spng_set_option(context.get(), SPNG_IMG_COMPRESSION_LEVEL, 1));
-  spng_ihdr header{};
-  header.width = static_cast<std::uint32_t>(image.width);
-  header.height = static_cast<std::uint32_t>(image.height);
-  header.bit_depth = 8;
-  header.color_type = SPNG_COLOR_TYPE_TRUECOLOR;
-  check(spng_set_ihdr(context.get(), &header));
-  check(spng_encode_image(context.get(), image.pixels.data(), image.pixels.size(), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE));
-  std::size_t bytes = 0;
-  int result = SPNG_OK;
-  const std::unique_ptr<void, FreeBuffer> buffer(spng_get_png_buffer(context.get(), &bytes, &result));
-  check(result);
-  return {static_cast<const char*>(buffer.get()), bytes};
+  const std::vector<std::uint8_t> raw = filtered_rows(image);
+  const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
+      libdeflate_alloc_compressor(kDeflateLevel), libdeflate_free_compressor);
+  if (compressor == nullptr) fail(ErrorCode::kResourceLimit, "PNG: no memory for an encoder");
+  std::vector<std::byte> packed(libdeflate_zlib_compress_bound(compressor.get(), raw.size()));
+  packed.resize(libdeflate_zlib_compress(compressor.get(), raw.data(), raw.size(), packed.data(), packed.size()));
+
+  std::string header;
+  png::append_big32(header, static_cast<std::uint32_t>(image.width));
+  png::append_big32(header, static_cast<std::uint32_t>(image.height));
+  header += {8, png::kRgb, 0, 0, 0};  // bits a sample, colour, methods, not interlaced
+  std::string file(png::kSignature);
+  png::append_chunk(file, png::kIhdr, std::as_bytes(std::span(header)));
+  for (std::span<const std::byte> rest = packed; !rest.empty();) {
+    const auto part = rest.first(std::min(rest.size(), kMaxChunkBytes));
+    png::append_chunk(file, png::kIdat, part);
+    rest = rest.subspan(part.size());
+  }
+  png::append_chunk(file, png::kIend, {});
+  return file;
 }
 
 std::string encode_jpeg(const Image& image, int quality) {

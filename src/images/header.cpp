@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "images/png_format.h"
+
 namespace imagerank::images {
 namespace {
 
@@ -32,7 +34,7 @@ std::optional<Dimensions> checked(std::uint32_t width, std::uint32_t height) noe
   return Dimensions{static_cast<std::int32_t>(width), static_cast<std::int32_t>(height)};
 }
 
-/// Where the first segment from `at` on lies whose marker `wanted` accepts; nullopt if the segments end before.
+/// Where the first segment lies that `wanted` accepts by its marker and place; nullopt if the segments end before.
 /// Source: ITU T.81, annex B.
 template <typename Wanted>
 std::optional<std::size_t> find_jpeg_segment(Bytes bytes, Wanted wanted) noexcept {
@@ -44,7 +46,7 @@ std::optional<std::size_t> find_jpeg_segment(Bytes bytes, Wanted wanted) noexcep
       ++at;
       continue;
     }
-    if (wanted(marker)) return at;
+    if (wanted(marker, at)) return at;
     if (marker == 0x01U || (marker >= 0xd0U && marker <= 0xd8U)) {  // no length follows
       at += 2;
       continue;
@@ -57,9 +59,10 @@ std::optional<std::size_t> find_jpeg_segment(Bytes bytes, Wanted wanted) noexcep
 }
 
 std::optional<Dimensions> jpeg_dimensions(Bytes bytes) noexcept {
-  const auto frame = find_jpeg_segment(bytes, [](std::uint32_t marker) {  // SOF0 to SOF15, less DHT, JPG and DAC
-    return marker >= 0xc0U && marker <= 0xcfU && marker != 0xc4U && marker != 0xc8U && marker != 0xccU;
-  });
+  const auto frame =
+      find_jpeg_segment(bytes, [](std::uint32_t marker, std::size_t) {  // SOF0 to SOF15, less DHT, JPG and DAC
+        return marker >= 0xc0U && marker <= 0xcfU && marker != 0xc4U && marker != 0xc8U && marker != 0xccU;
+      });
   if (!frame || *frame + 9 > bytes.size()) return std::nullopt;
   return checked(big16(bytes, *frame + 7), big16(bytes, *frame + 5));
 }
@@ -95,7 +98,7 @@ bool png_reaches_its_end(Bytes bytes) noexcept {
 
 /// An EOI after the first scan began: a thumbnail's own, inside a segment before it, does not count.
 bool jpeg_reaches_its_end(Bytes bytes) noexcept {
-  const auto scan = find_jpeg_segment(bytes, [](std::uint32_t marker) { return marker == 0xdaU; });
+  const auto scan = find_jpeg_segment(bytes, [](std::uint32_t marker, std::size_t) { return marker == 0xdaU; });
   if (!scan) return false;
   for (std::size_t at = bytes.size() - 2; at > *scan; --at) {
     if (big16(bytes, at) == 0xffd9U) return true;
@@ -129,7 +132,55 @@ bool gif_reaches_its_end(Bytes bytes) noexcept {
   return false;
 }
 
+constexpr std::uint32_t kExifWord = 0x45786966U;  ///< "Exif"; two bytes of 0 follow
+
+/// The TIFF structure that holds a file's EXIF; empty if there is none.
+Bytes find_exif(Bytes bytes, ImageFormat format) noexcept {
+  const auto without_name = [](Bytes data) {
+    return big32(data, 0) == kExifWord && data.size() >= 6 ? data.subspan(6) : data;
+  };
+  if (format == ImageFormat::kJpeg) {
+    const auto segment = find_jpeg_segment(bytes, [&](std::uint32_t marker, std::size_t at) {
+      return marker == 0xe1U && big32(bytes, at + 4) == kExifWord && big16(bytes, at + 8) == 0;
+    });
+    return segment && *segment + 10 <= bytes.size() ? bytes.subspan(*segment + 10) : Bytes();
+  }
+  if (format == ImageFormat::kPng) {
+    png::ChunkReader reader(bytes);
+    while (const auto chunk = reader.next()) {
+      if (chunk->type == png::kExif) return without_name(chunk->data);
+    }
+  }
+  if (format == ImageFormat::kWebp) {
+    constexpr std::uint32_t kExifChunk = 0x45584946U;  // "EXIF"
+    for (std::size_t at = 12; at + 8 <= bytes.size();) {
+      const std::size_t length = little32(bytes, at + 4);
+      if (big32(bytes, at) == kExifChunk) return without_name(bytes.subspan(at + 8));
+      at += 8 + length + length % 2;
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::uint8_t read_orientation(Bytes bytes, ImageFormat format) noexcept {
+  const Bytes tiff = find_exif(bytes, format);
+  const std::uint32_t order = big16(tiff, 0);
+  const bool little = order == 0x4949U;
+  if (!little && order != 0x4d4dU) return 1;
+  const auto word = [&](std::size_t at) { return little ? little16(tiff, at) : big16(tiff, at); };
+  const std::size_t directory = little ? little32(tiff, 4) : big32(tiff, 4);
+  if (word(2) != 42 || directory + 2 > tiff.size()) return 1;
+  const std::size_t end = directory + 2 + std::size_t{word(directory)} * 12;
+  for (std::size_t at = directory + 2; at + 12 <= std::min(end, tiff.size()); at += 12) {
+    constexpr std::uint32_t kOrientation = 0x0112U, kShort = 3;
+    if (word(at) != kOrientation || word(at + 2) != kShort) continue;
+    const std::uint32_t value = word(at + 8);
+    return value >= 1 && value <= 8 ? static_cast<std::uint8_t>(value) : std::uint8_t{1};
+  }
+  return 1;
+}
 
 std::optional<Dimensions> read_dimensions(Bytes bytes, ImageFormat format) noexcept {
   switch (format) {

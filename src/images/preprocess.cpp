@@ -119,6 +119,17 @@ void check_options(const PreprocessOptions& options) {
   }
 }
 
+/// What each level of each channel becomes.
+std::array<std::array<float, 256>, 3> normalised_levels(const PreprocessOptions& options) {
+  std::array<std::array<float, 256>, 3> levels;
+  for (std::size_t c = 0; c < levels.size(); ++c) {
+    for (std::size_t level = 0; level < levels[c].size(); ++level) {
+      levels[c][level] = (static_cast<float>(level) / 255.0F - options.mean[c]) / options.std[c];
+    }
+  }
+  return levels;
+}
+
 }  // namespace
 
 PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir) {
@@ -137,10 +148,45 @@ PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir
     options.mean = {0.0F, 0.0F, 0.0F};
     options.std = {1.0F, 1.0F, 1.0F};
   }
+  const json* exif = config.find("imagerank_exif_orientation");
+  options.exif_orientation = exif != nullptr && read_flag(config, "imagerank_exif_orientation");
   return options;
 }
 
+Image upright(const Image& image) {
+  const std::ptrdiff_t width = image.width, height = image.height, last = width * height - 1;
+  // Where the first pixel of the result lies, and the steps to the next one in its row and in its column.
+  struct Walk {
+    std::ptrdiff_t first, along, down;
+  };
+  const std::array<Walk, 8> walks = {{{0, 1, width},
+                                      {width - 1, -1, width},
+                                      {last, -1, -width},
+                                      {last - width + 1, 1, -width},
+                                      {0, width, 1},
+                                      {last - width + 1, -width, 1},
+                                      {last, -width, -1},
+                                      {width - 1, width, -1}}};
+  if (image.orientation <= 1 || image.orientation > walks.size()) return image;
+  const Walk& walk = walks[image.orientation - 1U];
+  const bool turned = image.orientation > 4;
+  Image result{turned ? image.height : image.width, turned ? image.width : image.height, {}};
+  result.pixels.resize(image.pixels.size());
+  std::uint8_t* target = result.pixels.data();
+  for (std::ptrdiff_t y = 0; y < result.height; ++y) {
+    for (std::ptrdiff_t x = 0; x < result.width; ++x, target += 3) {
+      std::copy_n(image.pixels.data() + (walk.first + x * walk.along + y * walk.down) * 3, 3, target);
+    }
+  }
+  return result;
+}
+
 std::vector<float> preprocess(const Image& image, const PreprocessOptions& options) {
+  if (options.exif_orientation && image.orientation != 1) {
+    PreprocessOptions rest = options;
+    rest.exif_orientation = false;
+    return preprocess(upright(image), rest);
+  }
   check_options(options);
   if (image.width <= 0 || image.height <= 0) {
     fail(ErrorCode::kInvalidArgument, "preprocess: expected an image, found {} x {} pixels", image.width, image.height);
@@ -161,18 +207,22 @@ std::vector<float> preprocess(const Image& image, const PreprocessOptions& optio
   const Image cropped = resize_bicubic_window(image, width, height, {x.source, y.source, x.length, y.length});
 
   const auto size = static_cast<std::size_t>(options.crop_size);
+  const auto columns = static_cast<std::size_t>(x.length);
+  const auto levels = normalised_levels(options);
   std::vector<float> tensor(3 * size * size);
-  for (std::size_t c = 0; c < 3; ++c) {
-    std::array<float, 256> levels;
-    for (std::size_t level = 0; level < levels.size(); ++level) {
-      levels[level] = (static_cast<float>(level) / 255.0F - options.mean[c]) / options.std[c];
-    }
-    float* plane = tensor.data() + c * size * size;
-    std::fill_n(plane, size * size, levels[0]);
-    for (std::int32_t row = 0; row < y.length; ++row) {
-      const auto from = static_cast<std::size_t>(row) * static_cast<std::size_t>(x.length) * 3 + c;
-      float* to = plane + static_cast<std::size_t>(y.target + row) * size + static_cast<std::size_t>(x.target);
-      for (std::size_t i = 0; i < static_cast<std::size_t>(x.length); ++i) to[i] = levels[cropped.pixels[from + i * 3]];
+  for (std::size_t c = 0; c < 3 && (x.length < options.crop_size || y.length < options.crop_size); ++c) {
+    std::fill_n(tensor.data() + c * size * size, size * size, levels[c][0]);
+  }
+  for (std::int32_t row = 0; row < y.length; ++row) {
+    const std::uint8_t* from = cropped.pixels.data() + static_cast<std::size_t>(row) * columns * 3;
+    const auto target = static_cast<std::size_t>(y.target + row) * size + static_cast<std::size_t>(x.target);
+    float* red = tensor.data() + target;
+    float* green = red + size * size;
+    float* blue = green + size * size;
+    for (std::size_t i = 0; i < columns; ++i, from += 3) {
+      red[i] = levels[0][from[0]];
+      green[i] = levels[1][from[1]];
+      blue[i] = levels[2][from[2]];
     }
   }
   return tensor;

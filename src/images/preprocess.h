@@ -16,6 +16,8 @@ struct PreprocessOptions {
   std::int32_t crop_size = 224;
   std::array<float, 3> mean = {0.48145466F, 0.4578275F, 0.40821073F};
   std::array<float, 3> std = {0.26862954F, 0.26130258F, 0.27577711F};
+  /// Turns an image as EXIF's orientation says, before all else; Pillow and CLIP do not.
+  bool exif_orientation = false;
 };
 
 /// From a model folder's preprocessor_config.json; what it leaves out is Hugging Face's CLIP default. do_normalize
@@ -28,7 +30,11 @@ struct PreprocessOptions {
 /// Source: Pillow's Image.resize(BICUBIC). @return [out_height, out_width, 3].
 [[nodiscard]] Image resize_bicubic(const Image& image, std::int32_t out_width, std::int32_t out_height);
 
-/// Shortest edge resized, centre crop (zeros around an image that is smaller), scaled to 0..1, normalised.
+/// The pixels as image.orientation says they are to be seen, which is 1 then. Source: Pillow's ImageOps.exif_transpose.
+[[nodiscard]] Image upright(const Image& image);
+
+/// Upright on request, shortest edge resized, centre crop (zeros around an image that is smaller), scaled to 0..1,
+/// normalised.
 /// @return float32 [3, crop_size, crop_size], RGB planes. Thread-safe.
 /// @throws Error kInvalidArgument (sizes outside 1..4096, no image), kResourceLimit (a strip that would grow too long).
 /// Source: Pillow's BICUBIC (antialiased) with torchvision's rounding, as open_clip's evaluation transform uses it.

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "images/image.h"
+#include "images/resize_kernels.h"
 
 namespace imagerank::images {
 
@@ -20,5 +21,8 @@ struct Window {
 /// @throws Error kInvalidArgument if a size is not positive, the window sticks out, or pixels are missing. Thread-safe.
 [[nodiscard]] Image resize_bicubic_window(const Image& image, std::int32_t out_width, std::int32_t out_height,
                                           const Window& window);
+/// The same, by one of resize_kernels(); the other takes the fastest.
+[[nodiscard]] Image resize_bicubic_window(const Image& image, std::int32_t out_width, std::int32_t out_height,
+                                          const Window& window, const ResizeKernels& kernels);
 
 }  // namespace imagerank::images

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -124,6 +125,19 @@ TEST_F(Embed, ImagesAreWhatPreprocessAndPixelsGive) {
   array.pixels = scratch_ / "x.npy";
   EXPECT_EQ(embed(array).code, 0);
   EXPECT_EQ(output().to_float(), from_files);
+}
+
+TEST_F(Embed, ExifOrientationOnRequest) {
+  EmbedOptions given = options();
+  given.images = {test::testdata("images/exif_6.png").string(), test::testdata("images/exif_1.png").string()};
+  EXPECT_EQ(embed(given).code, 0);
+  const std::vector<float> stored = NpyFile(given.out).to_float();
+  given.exif_orientation = true;
+  EXPECT_EQ(embed(given).code, 0);
+  const std::vector<float> turned = NpyFile(given.out).to_float();
+  const auto dim = static_cast<std::ptrdiff_t>(turned.size() / 2);
+  EXPECT_TRUE(std::equal(turned.begin() + dim, turned.end(), stored.begin() + dim));
+  EXPECT_FALSE(std::equal(turned.begin(), turned.begin() + dim, stored.begin()));
 }
 
 TEST_F(Embed, ABrokenImageIsARowOfNan) {

@@ -68,6 +68,25 @@ TEST_F(PreprocessCommand, WritesOneRowAnImageInOrder) {
     EXPECT_EQ(row(i), images::preprocess(images::load_image(options_.images[i]), settings)) << i;
 }
 
+TEST_F(PreprocessCommand, ExifOrientationOnRequestOrByTheConfig) {
+  add("exif_6.png");
+  EXPECT_EQ(run(), 0);
+  images::PreprocessOptions settings = images::load_preprocess_options(folder_.path());
+  const images::Image image = images::load_image(options_.images[0]);
+  const std::vector<float> stored = row(0);
+  EXPECT_EQ(stored, images::preprocess(image, settings));
+  settings.exif_orientation = true;
+  options_.exif_orientation = true;
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(row(0), images::preprocess(image, settings));
+  EXPECT_NE(row(0), stored);
+  options_.exif_orientation = false;
+  test::write_text(folder_ / "preprocessor_config.json",
+                   R"({"size": 8, "crop_size": 8, "imagerank_exif_orientation": true})");
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(row(0), images::preprocess(image, settings));
+}
+
 TEST_F(PreprocessCommand, ABrokenImageIsARowOfNan) {
   add("rgb_8.png");
   add("broken/cut.jpg");

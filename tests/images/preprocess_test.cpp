@@ -95,9 +95,42 @@ TEST(Preprocess, TheLongSideIsTruncated) {
   }
 }
 
+TEST(Preprocess, EveryExifOrientationAsPillowTurnsIt) {
+  const auto expected = nlohmann::json::parse(load_file(test::testdata("images/upright.json")));
+  ASSERT_EQ(expected.size(), 11U);
+  for (const auto& [name, reference] : expected.items()) {
+    SCOPED_TRACE(name);
+    const Image image = load_image(test::testdata("images/" + name));
+    EXPECT_EQ(image.orientation, reference["orientation"].get<int>());
+    const Image turned = upright(image);
+    EXPECT_EQ(turned.width, reference["width"].get<int>());
+    EXPECT_EQ(turned.height, reference["height"].get<int>());
+    EXPECT_EQ(turned.orientation, 1);
+    if (name.ends_with(".jpg")) continue;  // rounding is the decoder's
+    std::string hex;
+    for (const std::uint8_t byte : turned.pixels) hex += fmt::format("{:02x}", byte);
+    EXPECT_EQ(hex, reference["rgb"].get<std::string>());
+  }
+}
+
+TEST(Preprocess, ExifOrientationOnlyOnRequest) {
+  Image image = columns(2, 1);
+  image.orientation = 3;
+  PreprocessOptions options = plain(1, 1);
+  EXPECT_THAT(levels(image, options), testing::ElementsAre(1));
+  options = plain(1, 2);
+  EXPECT_THAT(levels(image, options), testing::ElementsAre(1, 2, 0, 0));
+  options.exif_orientation = true;
+  EXPECT_THAT(levels(image, options), testing::ElementsAre(2, 1, 0, 0));
+  EXPECT_FALSE(options_of("{}").exif_orientation);
+  EXPECT_TRUE(options_of(R"({"imagerank_exif_orientation": true})").exif_orientation);
+  EXPECT_THAT(config_error(R"({"imagerank_exif_orientation": 6})"), testing::HasSubstr("expected true or false"));
+}
+
 TEST(Preprocess, ExtremeShapesWork) {
   EXPECT_EQ(preprocess(columns(1, 20000), plain(224, 224)).size(), 3U * 224 * 224);
   EXPECT_EQ(preprocess(columns(1, 1), plain(224, 224)).size(), 3U * 224 * 224);
+  EXPECT_EQ(preprocess(columns(60000, 1), plain(224, 224)).size(), 3U * 224 * 224);
   EXPECT_THROW((void)preprocess(columns(1, 400000), plain(224, 224)), Error);
   EXPECT_THROW((void)preprocess({}, plain(224, 224)), Error);
   EXPECT_THROW((void)preprocess(columns(2, 2), plain(0, 224)), Error);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the images of this folder and, with Pillow as the reference, expected.json and resize.json (python3-pil,
-python3-numpy). Run in this folder; the results are committed, so that the tests need no Python."""
+"""Makes the images of this folder and, with Pillow as the reference, expected.json, upright.json and
+resize.json (python3-pil, python3-numpy). Run in this folder; the results are committed, so that the tests need no Python."""
 import hashlib
 import io
 import json
@@ -9,7 +9,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 rng = np.random.default_rng(7)
 files = {}
@@ -39,6 +39,36 @@ def png(width, height, depth, kind, extra=b"", interlaced=False, claim=None):
     header = struct.pack(">IIBBBBB", *(claim or (width, height)), depth, kind, 0, 0, interlaced)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(data, 9))
             + chunk(b"IEND", b""))
+
+
+def filtered(samples, depth, step):
+    """The rows of a pass with PNG's filters 0 to 4 in turn."""
+    packed = pack(samples, depth)
+    size = len(packed) // samples.shape[0]
+    out, above = b"", np.zeros(size - 1, int)
+    for y in range(samples.shape[0]):
+        row = np.frombuffer(packed[y * size + 1:(y + 1) * size], np.uint8).astype(int)
+        left = np.concatenate([np.zeros(step, int), row])[:row.size]
+        corner = np.concatenate([np.zeros(step, int), above])[:row.size]
+        distances = np.abs(np.stack([above - corner, left - corner, left + above - 2 * corner]))
+        nearest = np.choose(distances.argmin(0), [left, above, corner])
+        guess = [0 * row, left, above, (left + above) // 2, nearest][y % 5]
+        out += bytes([y % 5]) + ((row - guess) % 256).astype(np.uint8).tobytes()
+        above = row
+    return out
+
+
+def filtered_png(depth, kind, interlaced, width=23, height=17):
+    """Every filter, smooth and noisy pixels, the zlib stream in several chunks."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+    smooth = np.add.outer(np.arange(height), np.arange(width))[:, :, None] * np.arange(1, channels + 1)
+    samples = (smooth + rng.integers(0, 4, (height, width, channels)) ** 4) % (1 << depth)
+    parts = [samples[y::dy, x::dx] for x, y, dx, dy in (ADAM7 if interlaced else [(0, 0, 1, 1)])]
+    data = zlib.compress(b"".join(filtered(part, depth, max(1, depth * channels // 8)) for part in parts if part.size))
+    cuts = [0, 1, 40, 40, len(data)]
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, interlaced))
+            + (palette(1 << depth) if kind == 3 else b"")
+            + b"".join(chunk(b"IDAT", data[a:b]) for a, b in zip(cuts, cuts[1:])) + chunk(b"IEND", b""))
 
 
 def palette(entries, alpha=False):
@@ -107,11 +137,41 @@ save("animated.gif", rgb, "GIF", save_all=True, append_images=[rgb.rotate(180)])
 files["part.gif"] = gif((9, 8), (2, 1, 5, 4))
 files["part_transparent.gif"] = gif((9, 8), (2, 1, 5, 4), transparent=2)
 files["sticks_out.gif"] = gif((4, 4), (2, 1, 5, 4))
+for kind, depths in {0: (1, 4, 8, 16), 2: (8, 16), 3: (2, 8), 4: (8, 16), 6: (8, 16)}.items():
+    for depth in depths:
+        name = {0: "grey", 2: "rgb", 3: "palette", 4: "grey_alpha", 6: "rgba"}[kind]
+        files[f"filtered_{name}_{depth}.png"] = filtered_png(depth, kind, False)
+files["filtered_rgb_8_interlaced.png"] = filtered_png(8, 2, True)
+save("progressive_420.jpg", rgb, "JPEG", quality=85, progressive=True, subsampling=2)
+save("rgb_422.jpg", rgb, "JPEG", quality=85, subsampling=1)
+save("grey_progressive.jpg", rgb.convert("L"), "JPEG", progressive=True)
+save("truecolour_with_alpha_lossy.webp", rgba, "WEBP", quality=70)
+files["png_named.jpg"] = files["rgb_8.png"]
+
+small = Image.fromarray(scene(7, 4, 3))
+upright = {"exif_rotated.jpg": 6}
+for orientation in range(1, 9):
+    exif[0x112] = orientation
+    save(f"exif_{orientation}.png", small, "PNG", exif=exif)
+    upright[f"exif_{orientation}.png"] = orientation
+exif[0x112] = 8
+save("exif_8.webp", small, "WEBP", lossless=True, exif=exif)
+upright["exif_8.webp"] = 8
+exif[0x112] = 9
+save("exif_9.jpg", rgb, "JPEG", exif=exif)
+upright["exif_9.jpg"] = 1
 
 expected = {}
 for name in sorted(files):
     pixels = np.array(Image.open(io.BytesIO(files[name])).convert("RGB"))
     expected[name] = {"width": pixels.shape[1], "height": pixels.shape[0], "rgb": pixels.tobytes().hex()}
+turned = {}
+for name, orientation in sorted(upright.items()):
+    pixels = np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(files[name]))).convert("RGB"))
+    turned[name] = {"orientation": orientation, "width": pixels.shape[1], "height": pixels.shape[0], "rgb": pixels.tobytes().hex()}
+with open("upright.json", "w") as file:
+    json.dump(turned, file, indent=1)
+    file.write("\n")
 # What must fail: Pillow's opinion does not matter here.
 files["broken/cut.jpg"] = files["rgb.jpg"][:-40]
 files["broken/no_end.jpg"] = files["rgb.jpg"][:-2]
@@ -132,6 +192,24 @@ files["broken/damaged.webp"] = files["lossy.webp"][:21] + b"\xff\xff" + files["l
 files["broken/cut.gif"] = files["rgb.gif"][:-300]
 files["broken/no_image.gif"] = files["part.gif"][:25] + b"\x3b"
 files["broken/huge_frame.gif"] = files["part.gif"][:30] + struct.pack("<HH", 8000, 8000) + files["part.gif"][34:]
+files["broken/no_height.jpg"] = files["rgb.jpg"][:size] + struct.pack(">HH", 0, 21) + files["rgb.jpg"][size + 4:]
+files["broken/no_width.gif"] = files["part.gif"][:30] + struct.pack("<HH", 0, 4) + files["part.gif"][34:]
+files["broken/no_width.webp"] = files["lossy.webp"][:26] + bytes(2) + files["lossy.webp"][28:]
+files["broken/too_many_pixels.gif"] = files["part.gif"][:6] + struct.pack("<HH", 60000, 60000) + files["part.gif"][10:]
+files["broken/too_many_pixels.webp"] = files["animated.webp"][:24] + b"\x5f\xea\0" * 2 + files["animated.webp"][30:]
+
+
+def bomb(pixels):
+    """7 x 5 pixels by its header."""
+    return (files["rgb_8.png"][:33] + chunk(b"IDAT", zlib.compress(pixels, 9)) + chunk(b"IEND", b""))
+
+
+files["broken/bomb.png"] = bomb(bytes(20_000_000))
+files["broken/one_row_more.png"] = bomb(bytes(22 * 6))
+files["broken/no_such_filter.png"] = bomb((b"\5" + bytes(21)) * 5)
+files["broken/damaged_stream.png"] = files["rgb_8.png"][:33] + chunk(b"IDAT", b"\x78\x9c" + bytes(range(60))) + chunk(b"IEND", b"")
+files["broken/no_such_depth.png"] = files["rgb_8.png"][:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 4, 2, 0, 0, 0)) + files["rgb_8.png"][33:]
+files["broken/page.jpg"] = b"<!DOCTYPE html><html><body>410 Gone</body></html>"
 files["broken/page.html"] = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
 files["broken/empty.png"] = b""
 os.makedirs("broken", exist_ok=True)
