@@ -33,7 +33,7 @@ class CpuTowers {
   void embed_images(std::span<const float> pixels, std::span<float> vectors) const;
 
   /// Tokens of a call that fill the caches.
-  [[nodiscard]] std::size_t text_group() const noexcept { return kRows; }
+  [[nodiscard]] static constexpr std::size_t text_group() noexcept { return kRows; }
   /// @param texts  each 1 to context_length ids below vocabulary_size, up to the token whose row is the text's vector.
   /// @param vectors  one for each text, [projection_dim], written.
   void embed_texts(std::span<const std::span<const std::int64_t>> texts, std::span<float* const> vectors) const;

@@ -54,7 +54,7 @@ class NativeEngine : public TowerEngine {
         description_(describe_native(precision)) {}
 
   [[nodiscard]] std::size_t image_group() const noexcept override { return towers_.image_group(); }
-  [[nodiscard]] std::size_t text_group() const noexcept override { return towers_.text_group(); }
+  [[nodiscard]] std::size_t text_group() const noexcept override { return CpuTowers::text_group(); }
   [[nodiscard]] bool one_thread_a_call() const noexcept override { return true; }
   [[nodiscard]] const std::string& description() const noexcept override { return description_; }
   void embed_images(std::span<const float> pixels, std::span<float> vectors) const override {

@@ -11,12 +11,17 @@
 namespace imagerank::kernels {
 namespace {
 
+// NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
 bool supports_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 
 bool supports_avx512() {
   return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
          __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
 }
+
+bool supports_bf16() { return __builtin_cpu_supports("avx512bf16") != 0; }
+bool supports_vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
+// NOLINTEND(readability-implicit-bool-conversion)
 
 /// AMX-TILE, AMX-BF16 and AMX-INT8 by CPUID, and the system's leave to use the tiles' state.
 bool supports_amx() {
@@ -56,8 +61,8 @@ Kernels kernels_of(Level level) {
     int8 = amx_tile(Format::kInt8);
     return kernels;
   }
-  if (__builtin_cpu_supports("avx512bf16") != 0) bf16 = avx512_bf16_tile();
-  if (__builtin_cpu_supports("avx512vnni") != 0) int8 = avx512_int8_tile();
+  if (supports_bf16()) bf16 = avx512_bf16_tile();
+  if (supports_vnni()) int8 = avx512_int8_tile();
   return kernels;
 }
 

@@ -15,6 +15,7 @@
 
 #include "kernels/row_loops.h"
 
+// NOLINTBEGIN(portability-simd-intrinsics): the instructions are the point
 namespace imagerank::kernels {
 namespace {
 
@@ -212,6 +213,7 @@ Tile avx2_tile(Format format) {
 RowKernels avx2_rows() { return row_kernels<Avx2>(); }
 
 }  // namespace imagerank::kernels
+// NOLINTEND(portability-simd-intrinsics)
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -21,6 +21,7 @@
 
 #include "kernels/row_loops.h"
 
+// NOLINTBEGIN(portability-simd-intrinsics): the instructions are the point
 namespace imagerank::kernels {
 namespace {
 
@@ -182,6 +183,7 @@ Tile avx512_int8_tile() { return {kHeight, "AVX-512 VNNI", run_tile<Int8Dot>}; }
 RowKernels avx512_rows() { return row_kernels<Avx512>(); }
 
 }  // namespace imagerank::kernels
+// NOLINTEND(portability-simd-intrinsics)
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "kernels/kernels.h"
 
@@ -37,9 +38,9 @@ struct RowLoops {
   /// e^x, relative error below 2e-7: 2^k times a polynomial on [-ln 2 / 2, ln 2 / 2]. Below -87.3 it stays at e^-87.3.
   static V exp(V x) {
     x = min(max(x, V::set(-87.3F)), V::set(88.3F));
-    const V k = round(x * V::set(1.44269504F));
+    const V k = round(x * V::set(std::numbers::log2e_v<float>));
     // ln 2 in two parts, the first exact in few bits.
-    V r = fma(k, V::set(-0.693359375F), x);
+    V r = fma(k, V::set(-0.693359375F), x);  // NOLINT(modernize-use-std-numbers): a part of it
     r = fma(k, V::set(2.12194440e-4F), r);
     // Minimax coefficients of Cephes' expf.
     V p = V::set(1.9875691500e-4F);
