@@ -60,8 +60,7 @@ std::function<int(Terminal&)> add_encode(CLI::App& command) {
   command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
   command.add_option("--precision", options->precision, "fp32 | bf16 | int8")->capture_default_str();
   command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
-  command.add_option("--batch", options->batch, "Images a tower call")
-      ->capture_default_str()
+  command.add_option("--batch", options->batch, "Images a tower call; if not given, what suits the encoder")
       ->check(CLI::Range(1, 4096));
   command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if not the model's");
   command.add_flag("--allow-untrained", options->allow_untrained,
