@@ -22,6 +22,7 @@ void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std:
   if (counts.texts_truncated != 0)
     out << fmt::format(", {} cut at the encoder's context", with_thousands(counts.texts_truncated));
   out << fmt::format("\ncached    {}\n", with_thousands(counts.cached));
+  if (counts.copied != 0) out << fmt::format("copied    {} images of equal bytes\n", with_thousands(counts.copied));
   std::map<std::string, std::size_t> reasons;
   for (const ItemFailure& failure : counts.failed) ++reasons[failure.reason];
   for (const auto& [reason, count] : reasons)
@@ -37,6 +38,9 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
   if (encoder.untrained())
     terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
   const auto counts = embeddings::encode_workspace(workspace, encoder, {.batch = options.batch}, terminal.context());
+  if (counts.damaged != 0) {
+    terminal.note(fmt::format("{} torn or damaged records of earlier runs dropped, and encoded again", counts.damaged));
+  }
   // So that `train` and all that follows find the encoder of these vectors again.
   write_file_atomically(workspace.embeddings_dir(encoder.name()) / "encoder.json", record.dump(2) + "\n");
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
@@ -47,7 +51,8 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
                                          {"texts", counts.texts},     {"failed", counts.failed.size()},
                                          {"cached", counts.cached},   {"images_per_s", counts.images_per_s},
                                          {"seconds", counts.seconds}, {"texts_truncated", counts.texts_truncated},
-                                         {"failures", failures}};
+                                         {"encoded", counts.encoded}, {"copied", counts.copied},
+                                         {"damaged", counts.damaged}, {"failures", failures}};
   terminal.result(object, [&](std::ostream& out) { print(out, counts, encoder.name()); });
   const bool all_failed = !counts.failed.empty() && counts.images == 0;
   if (all_failed) terminal.warn("no image could be encoded");
