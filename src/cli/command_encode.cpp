@@ -9,6 +9,7 @@
 
 #include "cli/encoder_options.h"
 #include "core/atomic_file.h"
+#include "core/fail.h"
 #include "embeddings/encode.h"
 
 namespace imagerank::cli {
@@ -29,6 +30,18 @@ void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std:
     out << fmt::format("failed    {} images: {}\n", with_thousands(count), reason);
 }
 
+/// A folder that was given another encoder's name holds vectors that must not mix with this one's.
+void check_record(const std::filesystem::path& path, const std::string& encoder) {
+  if (!std::filesystem::exists(path)) return;
+  const auto record = nlohmann::json::parse(load_file(path), nullptr, /*allow_exceptions=*/false);
+  const std::string found = record.is_object() ? record.value("encoder", "") : "";
+  if (found != encoder) {
+    fail(ErrorCode::kCorruptData,
+         "{}: expected the vectors of {}, found those of '{}'; delete the folder to encode again", path.string(),
+         encoder, found);
+  }
+}
+
 }  // namespace
 
 int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
@@ -37,12 +50,14 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
       load_named_encoder(options.model, options.precision, options.device, options.tokenizer, options.allow_untrained);
   if (encoder.untrained())
     terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
+  const std::filesystem::path record_path = workspace.embeddings_dir(encoder.name()) / "encoder.json";
+  check_record(record_path, encoder.name());
   const auto counts = embeddings::encode_workspace(workspace, encoder, {.batch = options.batch}, terminal.context());
   if (counts.damaged != 0) {
     terminal.note(fmt::format("{} torn or damaged records of earlier runs dropped, and encoded again", counts.damaged));
   }
   // So that `train` and all that follows find the encoder of these vectors again.
-  write_file_atomically(workspace.embeddings_dir(encoder.name()) / "encoder.json", record.dump(2) + "\n");
+  write_file_atomically(record_path, record.dump(2) + "\n");
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
   for (const ItemFailure& failure : counts.failed) {
     failures.push_back({{"item", failure.item}, {"reason", failure.reason}, {"detail", failure.detail}});

@@ -336,9 +336,10 @@ TEST_F(KilledEncode, AtFiftyRandomMomentsLosesNothing) {
     return bytes;
   };
   for (; kills < kKills; ++kills) {
-    // When the images' logs have grown, if only a little; every fifth kill at any moment of the first second.
-    const std::uintmax_t before = log_bytes();
-    const milliseconds later(random.below(20));
+    // When up to forty images more are in the logs, and a little later; every fifth at any moment of the first second.
+    constexpr std::uint64_t kRecordBytes = 193;
+    const std::uintmax_t before = log_bytes() + 24 + random.below(40) * kRecordBytes;
+    const milliseconds later(random.below(10));
     const milliseconds any_time(random.below(1000));
     ChildOptions options;
     options.kill_when =
