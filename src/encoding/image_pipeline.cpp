@@ -38,6 +38,12 @@ class Window {
     if (closed_ || next_ == groups_) return std::nullopt;
     return next_++;
   }
+  /// Waits until fewer than `most` groups are begun and not delivered.
+  void begin(std::size_t most) {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] { return closed_ || begun_ < delivered_ + most; });
+    ++begun_;
+  }
   void hold(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     held_bytes_ += bytes;
@@ -70,6 +76,7 @@ class Window {
   std::mutex mutex_;
   std::condition_variable room_;
   std::size_t next_ = 0;
+  std::size_t begun_ = 0;
   std::size_t delivered_ = 0;
   std::size_t held_bytes_ = 0;
   bool closed_ = false;
@@ -103,7 +110,8 @@ class Pipeline {
       : tower_(tower),
         images_(images),
         context_(context),
-        groups_((images.count + tower.group - 1) / tower.group),
+        group_(share_of(images.count, context.thread_count(), tower.group)),
+        groups_((images.count + group_ - 1) / group_),
         workers_(std::clamp<std::size_t>(groups_, 1, static_cast<std::size_t>(context.thread_count()))),
         window_(groups_, kGroupsPerWorker * workers_),
         loaded_(kGroupsPerWorker * workers_),
@@ -136,6 +144,12 @@ class Pipeline {
   }
 
  private:
+  /// Images a group: a list too short for a whole one each is divided among the threads.
+  static std::size_t share_of(std::size_t count, int threads, std::size_t group) {
+    const auto workers = static_cast<std::size_t>(threads);
+    return std::clamp<std::size_t>((count + workers - 1) / workers, 1, group);
+  }
+
   /// Nobody waits for anybody any more.
   void abandon() {
     abandoned_ = true;
@@ -168,6 +182,7 @@ class Pipeline {
     try {
       std::vector<float> pixels;
       while (auto group = loaded_.pop()) {
+        if (!images_.in_order) window_.begin(workers_);
         if (abandoned_ || context_.stop.stop_requested()) continue;
         if (!encoded_.push(encode(*group, pixels))) break;
       }
@@ -179,8 +194,8 @@ class Pipeline {
 
   LoadedGroup load(std::size_t number) const {
     LoadedGroup group{number, {}, 0};
-    const std::size_t first = number * tower_.group;
-    for (std::size_t index = first; index < std::min(first + tower_.group, images_.count); ++index) {
+    const std::size_t first = number * group_;
+    for (std::size_t index = first; index < std::min(first + group_, images_.count); ++index) {
       LoadedImage& image = group.images.emplace_back();
       image.result.index = index;
       std::optional<ImageSource> source = images_.source(index);
@@ -252,6 +267,7 @@ class Pipeline {
   const Tower& tower_;
   const ImageList& images_;
   const RunContext& context_;
+  const std::size_t group_;
   const std::size_t groups_;
   const std::size_t workers_;
   Window window_;

@@ -49,15 +49,15 @@ struct ImageList {
   bool hash = false;
   /// With `hash`: whether this content needs no vector; empty: none is known.
   std::function<bool(std::size_t index, const std::string& sha256)> known;
-  /// Results in the order of the list; otherwise group by group as they are done, so that a killed run loses only
-  /// what is in the tower.
+  /// Results in the order of the list. Otherwise group by group as they are done, and no more groups than workers are
+  /// begun and not delivered: that is what a killed run loses.
   bool in_order = true;
 };
 
 /// Reads, decodes, preprocesses and encodes images, all at the same time: two threads read files, each of
-/// context.thread_count() workers takes a group (tower.group neighbours of the list), prepares it and calls the tower,
-/// and `sink` gets each result on the calling thread. Groups, and with them the vectors, do not depend on the number of
-/// threads. Holds at most four groups a worker, and files of 256 MiB and two groups more, however long the list is.
+/// context.thread_count() workers takes a group (tower.group neighbours of the list, fewer if it is too short for one
+/// each), prepares it and calls the tower, and `sink` gets each result on the calling thread. Holds at most four groups
+/// a worker, and files of 256 MiB and two groups more, however long the list is.
 /// A file that cannot be read or decoded is a failed result. Once a stop is requested no group is begun; those in the
 /// tower are delivered before kCancelled is thrown.
 /// @throws Error kCancelled; what `source`, `known`, the tower or `sink` throws.

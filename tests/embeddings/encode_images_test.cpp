@@ -253,7 +253,8 @@ TEST_F(EncodeImages, KilledAtFiftyRandomMomentsLosesOnlyWhatWasInTheTower) {
     const int now = check();
     const int finished = work_->finished - finished_before;
     EXPECT_GE(now, kept) << "kill " << kills << ": what was there is gone";
-    EXPECT_LE(finished - (now - kept), kThreads * kGroup) << "kill " << kills << ": lost more than was in flight";
+    EXPECT_LE(work_->begun - begun_before - (now - kept), kThreads * kGroup)
+        << "kill " << kills << ": lost more than a group a worker";
     lost += finished - (now - kept);
     under_way += work_->begun - begun_before - finished;
     kept = now;
