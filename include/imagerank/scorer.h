@@ -13,10 +13,10 @@
 namespace imagerank {
 
 struct ScorerOptions {
-  std::string model;       ///< where the encoder is, if not where the reward recorded it: a name or a folder
-  std::string tokenizer;   ///< folder of the encoder's tokenizer, likewise
-  int threads = 0;         ///< 0: all cores
-  std::size_t batch = 32;  ///< images a call of the vision tower, 1..4096
+  std::string model;      ///< where the encoder is, if not where the reward recorded it: a name or a folder
+  std::string tokenizer;  ///< folder of the encoder's tokenizer, likewise
+  int threads = 0;        ///< 0: all cores
+  std::size_t batch = 0;  ///< images a call of the vision tower, 1..4096; 0: what suits the encoder
 };
 
 /// An image file and the prompt that it is judged for.

@@ -5,29 +5,24 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <exception>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <span>
-#include <thread>
 
 #include "cli/encoder_options.h"
 #include "clip/encoder.h"
 #include "clip/models.h"
 #include "core/atomic_file.h"
-#include "core/bounded_queue.h"
 #include "core/fail.h"
 #include "core/half.h"
 #include "core/item_failure.h"
 #include "core/npy.h"
-#include "images/decode.h"
-#include "images/preprocess.h"
+#include "encoding/image_pipeline.h"
 
 namespace imagerank::cli {
 namespace {
@@ -121,92 +116,23 @@ std::vector<std::filesystem::path> list_images(const std::vector<std::string>& a
   return paths;
 }
 
-/// Preprocessed images on their way to the tower, in order; a failed one is a row of NaN.
-struct ImageBatch {
-  std::vector<float> pixels;
-  std::vector<std::optional<ItemFailure>> failures;
-};
-
-ImageBatch prepare_batch(std::span<const std::filesystem::path> paths, const images::PreprocessOptions& options,
-                         int threads) {
-  const std::size_t row = 3 * static_cast<std::size_t>(options.crop_size) * static_cast<std::size_t>(options.crop_size);
-  ImageBatch batch{std::vector<float>(paths.size() * row), std::vector<std::optional<ItemFailure>>(paths.size())};
-  std::atomic<std::size_t> next = 0;
-  std::vector<std::exception_ptr> escaped(static_cast<std::size_t>(std::max(threads, 1)));
-  const auto work = [&](std::exception_ptr& error) {
-    try {
-      for (std::size_t i = next++; i < paths.size(); i = next++) {
-        const auto target = batch.pixels.begin() + static_cast<std::ptrdiff_t>(i * row);
-        try {
-          std::ranges::copy(images::preprocess(images::load_image(paths[i]), options), target);
-        } catch (const Error& broken) {
-          std::fill_n(target, row, kNan);
-          batch.failures[i] = ItemFailure{paths[i].string(), images::failure_reason(broken.code()), broken.what()};
-        }
-      }
-    } catch (...) {
-      error = std::current_exception();
+/// A failed image is a row of NaN.
+void embed_images(const std::vector<std::filesystem::path>& paths, const encoding::Tower& tower,
+                  const RunContext& context, Output& output) {
+  encoding::ImageList list;
+  list.count = paths.size();
+  list.source = [&](std::size_t i) { return encoding::ImageSource{paths[i].string(), paths[i]}; };
+  std::vector<float> row(tower.dim);
+  encoding::encode_images(tower, list, context, [&](encoding::ImageResult&& result) {
+    if (result.failure) {
+      std::ranges::fill(row, kNan);
+      output.add_failure(std::move(*result.failure));
+    } else {
+      std::ranges::copy(result.vector, row.begin());
     }
-  };
-  {
-    std::vector<std::jthread> pool;
-    for (std::exception_ptr& error : escaped) pool.emplace_back(work, std::ref(error));
-  }
-  for (const std::exception_ptr& error : escaped) {
-    if (error) std::rethrow_exception(error);
-  }
-  return batch;
-}
-
-/// Decodes the next batches on threads of its own while the tower runs.
-class ImageReader {
- public:
-  ImageReader(std::span<const std::filesystem::path> paths, const images::PreprocessOptions& options, std::size_t batch,
-              int threads)
-      : queue_(2), worker_([this, paths, &options, batch, threads] {
-          try {
-            for (std::size_t begin = 0; begin < paths.size(); begin += batch) {
-              const auto part = paths.subspan(begin, std::min(batch, paths.size() - begin));
-              if (!queue_.push(prepare_batch(part, options, threads))) return;
-            }
-          } catch (...) {
-            error_ = std::current_exception();
-          }
-          queue_.close();
-        }) {}
-  ImageReader(const ImageReader&) = delete;
-  ImageReader& operator=(const ImageReader&) = delete;
-  ~ImageReader() { queue_.close(); }
-
-  std::optional<ImageBatch> next() {
-    std::optional<ImageBatch> batch = queue_.pop();
-    if (!batch && error_) std::rethrow_exception(error_);
-    return batch;
-  }
-
- private:
-  BoundedQueue<ImageBatch> queue_;
-  std::exception_ptr error_;
-  std::jthread worker_;
-};
-
-void embed_images(const std::vector<std::filesystem::path>& paths, const clip::Encoder& encoder,
-                  const images::PreprocessOptions& preprocessing, std::size_t batch_size, const RunContext& context,
-                  Output& output) {
-  ImageReader reader(paths, preprocessing, batch_size, context.thread_count());
-  std::size_t done = 0;
-  while (std::optional<ImageBatch> batch = reader.next()) {
-    context.check_stop();
-    std::vector<float> vectors = encoder.embed_pixels(batch->pixels, batch->failures.size());
-    for (std::size_t i = 0; i < batch->failures.size(); ++i) {
-      if (!batch->failures[i]) continue;
-      std::fill_n(vectors.begin() + static_cast<std::ptrdiff_t>(i * encoder.dim()), encoder.dim(), kNan);
-      output.add_failure(std::move(*batch->failures[i]));
-    }
-    output.add(vectors);
-    done += batch->failures.size();
-    context.report({"embed images", done, paths.size(), ""});
-  }
+    output.add(row);
+    context.report({"embed images", result.index + 1, paths.size(), ""});
+  });
 }
 
 /// One text a line, or, in .jsonl, one object with "text" a line; nullopt where a line has none.
@@ -298,7 +224,9 @@ void check_pixels(const NpyFile& file, const std::filesystem::path& path, std::s
 
 void embed_pixels(const NpyFile& file, const clip::Encoder& encoder, std::size_t batch_size, const RunContext& context,
                   Output& output) {
+  constexpr std::size_t kPixelRows = 32;
   const std::size_t rows = file.shape()[0], dim = encoder.dim();
+  if (batch_size == 0) batch_size = kPixelRows;
   for (std::size_t begin = 0; begin < rows; begin += batch_size) {
     context.check_stop();
     const std::size_t count = std::min(batch_size, rows - begin);
@@ -373,8 +301,7 @@ void check_options(const EmbedOptions& options) {
                      (options.pixels.empty() ? 0 : 1) + (options.tokens.empty() ? 0 : 1);
   if (inputs != 1)
     fail(ErrorCode::kInvalidArgument, "expected one of --images, --texts, --pixels and --tokens, found {}", inputs);
-  if (options.batch < 1 || options.batch > 4096)
-    fail(ErrorCode::kInvalidArgument, "--batch: expected 1 to 4096, found {}", options.batch);
+  if (options.batch > 4096) fail(ErrorCode::kInvalidArgument, "--batch: expected 1 to 4096, found {}", options.batch);
 }
 
 int finish(const EmbedOptions& options, const clip::Encoder& encoder, Output& output, double seconds,
@@ -446,9 +373,9 @@ int run_embed(const EmbedOptions& options, Terminal& terminal) {
   std::size_t truncated = 0;
   const Clock::time_point start = Clock::now();
   if (!images.empty()) {
-    images::PreprocessOptions preprocessing = encoder.preprocessing();
-    preprocessing.exif_orientation |= options.exif_orientation;
-    embed_images(images, encoder, preprocessing, options.batch, context, output);
+    encoding::Tower tower = encoding::vision_tower(encoder, options.batch);
+    tower.preprocessing.exif_orientation |= options.exif_orientation;
+    embed_images(images, tower, context, output);
   } else if (!texts.empty()) {
     truncated = embed_texts(texts, options.texts, encoder, context, output);
   } else if (!options.pixels.empty()) {
@@ -476,8 +403,7 @@ std::function<int(Terminal&)> add_embed(CLI::App& command) {
       .add_option("--text-cleaning", options->text_cleaning,
                   "huggingface | openai: html unescape and ftfy's repairs first")
       ->capture_default_str();
-  command.add_option("--batch", options->batch, "Images a tower call")
-      ->capture_default_str()
+  command.add_option("--batch", options->batch, "Images a tower call; if not given, what suits the encoder")
       ->check(CLI::Range(1, 4096));
   command.add_flag("--strict", options->strict, "Fail, and write nothing, if any input fails");
   command.add_flag("--allow-untrained", options->allow_untrained, "Say nothing about random weights");

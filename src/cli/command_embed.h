@@ -26,7 +26,7 @@ struct EmbedOptions {
   std::string device = "cpu";
   std::filesystem::path tokenizer;
   std::string text_cleaning = "huggingface";
-  std::size_t batch = 32;
+  std::size_t batch = 0;  ///< images a tower call; 0: what suits the encoder
   bool normalize = false;
   bool strict = false;
   bool exif_orientation = false;  ///< of images, as if the model's preprocessor_config.json said so

@@ -9,6 +9,7 @@
 
 #include "cli/encoder_options.h"
 #include "core/atomic_file.h"
+#include "core/fail.h"
 #include "embeddings/encode.h"
 
 namespace imagerank::cli {
@@ -22,10 +23,23 @@ void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std:
   if (counts.texts_truncated != 0)
     out << fmt::format(", {} cut at the encoder's context", with_thousands(counts.texts_truncated));
   out << fmt::format("\ncached    {}\n", with_thousands(counts.cached));
+  if (counts.copied != 0) out << fmt::format("copied    {} images of equal bytes\n", with_thousands(counts.copied));
   std::map<std::string, std::size_t> reasons;
   for (const ItemFailure& failure : counts.failed) ++reasons[failure.reason];
   for (const auto& [reason, count] : reasons)
     out << fmt::format("failed    {} images: {}\n", with_thousands(count), reason);
+}
+
+/// A folder that was given another encoder's name holds vectors that must not mix with this one's.
+void check_record(const std::filesystem::path& path, const std::string& encoder) {
+  if (!std::filesystem::exists(path)) return;
+  const auto record = nlohmann::json::parse(load_file(path), nullptr, /*allow_exceptions=*/false);
+  const std::string found = record.is_object() ? record.value("encoder", "") : "";
+  if (found != encoder) {
+    fail(ErrorCode::kCorruptData,
+         "{}: expected the vectors of {}, found those of '{}'; delete the folder to encode again", path.string(),
+         encoder, found);
+  }
 }
 
 }  // namespace
@@ -36,9 +50,14 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
       load_named_encoder(options.model, options.precision, options.device, options.tokenizer, options.allow_untrained);
   if (encoder.untrained())
     terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
+  const std::filesystem::path record_path = workspace.embeddings_dir(encoder.name()) / "encoder.json";
+  check_record(record_path, encoder.name());
   const auto counts = embeddings::encode_workspace(workspace, encoder, {.batch = options.batch}, terminal.context());
+  if (counts.damaged != 0) {
+    terminal.note(fmt::format("{} torn or damaged records of earlier runs dropped, and encoded again", counts.damaged));
+  }
   // So that `train` and all that follows find the encoder of these vectors again.
-  write_file_atomically(workspace.embeddings_dir(encoder.name()) / "encoder.json", record.dump(2) + "\n");
+  write_file_atomically(record_path, record.dump(2) + "\n");
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
   for (const ItemFailure& failure : counts.failed) {
     failures.push_back({{"item", failure.item}, {"reason", failure.reason}, {"detail", failure.detail}});
@@ -47,7 +66,8 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
                                          {"texts", counts.texts},     {"failed", counts.failed.size()},
                                          {"cached", counts.cached},   {"images_per_s", counts.images_per_s},
                                          {"seconds", counts.seconds}, {"texts_truncated", counts.texts_truncated},
-                                         {"failures", failures}};
+                                         {"encoded", counts.encoded}, {"copied", counts.copied},
+                                         {"damaged", counts.damaged}, {"failures", failures}};
   terminal.result(object, [&](std::ostream& out) { print(out, counts, encoder.name()); });
   const bool all_failed = !counts.failed.empty() && counts.images == 0;
   if (all_failed) terminal.warn("no image could be encoded");
@@ -60,8 +80,7 @@ std::function<int(Terminal&)> add_encode(CLI::App& command) {
   command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
   command.add_option("--precision", options->precision, "fp32 | bf16 | int8")->capture_default_str();
   command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
-  command.add_option("--batch", options->batch, "Images a tower call")
-      ->capture_default_str()
+  command.add_option("--batch", options->batch, "Images a tower call; if not given, what suits the encoder")
       ->check(CLI::Range(1, 4096));
   command.add_option("--tokenizer", options->tokenizer, "Folder of the tokenizer, if not the model's");
   command.add_flag("--allow-untrained", options->allow_untrained,

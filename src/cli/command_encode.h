@@ -18,7 +18,7 @@ struct EncodeCommandOptions {
   std::string model;
   std::string precision = "fp32";
   std::string device = "cpu";
-  std::size_t batch = 32;
+  std::size_t batch = 0;  ///< images a tower call; 0: what suits the encoder
   std::filesystem::path tokenizer;
   bool allow_untrained = false;
   bool strict = false;

@@ -1,91 +1,217 @@
 #include "embeddings/embedding_cache.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/half.h"
-#include "core/npy.h"
+#include "core/random.h"
 #include "workspace/database.h"
 
 namespace imagerank::embeddings {
 
 EmbeddingCache EmbeddingCache::open(const std::filesystem::path& folder, const std::string& side) {
-  EmbeddingCache cache;
-  cache.folder_ = folder;
-  cache.side_ = side;
-  const std::filesystem::path keys_path = folder / (side + ".parquet");
-  const std::filesystem::path array_path = folder / (side + ".npy");
+  EmbeddingCache cache(folder, side);
   if (std::filesystem::exists(folder)) remove_stale_temporaries(folder);
-  if (!std::filesystem::exists(keys_path)) return cache;
-
-  workspace::Database database;
-  workspace::Table table;
-  try {
-    table = database.query(fmt::format("SELECT key, content FROM read_parquet({}) ORDER BY row",
-                                       workspace::sql_literal(keys_path.string())));
-  } catch (const Error& error) {
-    fail(ErrorCode::kCorruptData, "{}: expected the keys of embeddings: {}; delete the folder to encode again",
-         keys_path.string(), error.what());
-  }
-  const NpyFile array(array_path);
-  // The array is replaced before the keys: after a crash between the two it may hold more rows, never fewer.
-  if (array.type() != NpyType::kFloat16 || array.shape().size() != 2 || array.shape()[0] < table.row_count) {
-    fail(ErrorCode::kCorruptData, "{}: expected float16 [{} or more, D]; delete the folder to encode again",
-         array_path.string(), table.row_count);
-  }
-  cache.dim_ = array.shape()[1];
-  cache.keys_ = table.column("key").text;
-  cache.contents_ = table.column("content").text;
-  const std::size_t count = table.row_count * cache.dim_;
-  cache.values_.resize(count);
-  if (count != 0) std::memcpy(cache.values_.data(), array.bytes().data(), count * sizeof(std::uint16_t));
-  for (std::size_t i = 0; i < cache.keys_.size(); ++i) cache.index_.emplace(cache.keys_[i], i);
+  cache.load();
   return cache;
 }
 
-std::size_t EmbeddingCache::find(const std::string& key) const noexcept {
-  const auto at = index_.find(key);
-  return at == index_.end() ? npos : at->second;
+void EmbeddingCache::load() {
+  dim_ = 0;
+  by_key_.clear();
+  by_content_.clear();
+  keys_.clear();
+  contents_.clear();
+  places_.clear();
+  array_.reset();
+  logs_.clear();
+  // Logs are opened before the files are read: what a merge deletes meanwhile stands in the one or in the other.
+  for (const std::filesystem::path& path : EmbeddingLog::list(folder_, side_)) {
+    if (auto log = EmbeddingLog::open(path)) logs_.push_back(std::move(*log));
+  }
+  if (std::filesystem::exists(file(".parquet"))) load_files();
+  // This process's own words are the last.
+  std::ranges::stable_partition(logs_, [this](const EmbeddingLog& log) { return !is_own(log); });
+  for (std::size_t i = 0; i < logs_.size(); ++i) read_log(i);
+}
+
+void EmbeddingCache::load_files() {
+  workspace::Database database;
+  try {
+    database.for_each_chunk(fmt::format("SELECT key, content FROM read_parquet({}) ORDER BY row",
+                                        workspace::sql_literal(file(".parquet").string())),
+                            [this](const workspace::Table& rows) {
+                              const workspace::Column& key = rows.column("key");
+                              const workspace::Column& content = rows.column("content");
+                              for (std::size_t i = 0; i < rows.row_count; ++i) put(key.text[i], content.text[i], {});
+                            });
+  } catch (const Error& error) {
+    fail(ErrorCode::kCorruptData, "{}: expected the keys of embeddings: {}; delete the folder to encode again",
+         file(".parquet").string(), error.what());
+  }
+  array_.emplace(file(".npy"));
+  // The array is replaced before the keys: after a crash between the two it may hold more rows, never fewer.
+  if (array_->type() != NpyType::kFloat16 || array_->shape().size() != 2 || array_->shape()[0] < size()) {
+    fail(ErrorCode::kCorruptData, "{}: expected float16 [{} or more, D]; delete the folder to encode again",
+         file(".npy").string(), size());
+  }
+  dim_ = array_->shape()[1];
+  for (std::size_t i = 0; i < size(); ++i) places_[i].at = i * dim_ * sizeof(std::uint16_t);
+}
+
+void EmbeddingCache::read_log(std::size_t number) {
+  EmbeddingLog& log = logs_[number];
+  const auto source = static_cast<std::uint32_t>(number + 1);
+  log.read_new([&](const EmbeddingLog::Record& record) {
+    if (dim_ == 0) dim_ = log.dim();
+    if (dim_ != log.dim()) {
+      fail(ErrorCode::kCorruptData, "{}: expected vectors of {} numbers like the others, found {}; delete it",
+           log.path().string(), dim_, log.dim());
+    }
+    const std::size_t at = find(record.key);
+    // What the files already hold stays there: a log of a process that was killed before it could delete it.
+    if (at != npos && places_[at].source == 0 && contents_[at] == record.content) return;
+    put(record.key, record.content, {source, record.vector_at});
+  });
+}
+
+void EmbeddingCache::put(std::string_view key, std::string_view content, Place place) {
+  std::size_t at = find(key);
+  if (at == npos) {
+    at = keys_.size();
+    by_key_.emplace(keys_.emplace_back(key), static_cast<std::uint32_t>(at));
+    contents_.emplace_back(content);
+    places_.push_back(place);
+  } else {
+    const auto known = by_content_.find(contents_[at]);
+    if (known != by_content_.end() && known->second == at) by_content_.erase(known);
+    contents_[at] = content;
+    places_[at] = place;
+  }
+  if (!content.empty()) by_content_.emplace(contents_[at], static_cast<std::uint32_t>(at));
+}
+
+std::size_t EmbeddingCache::find(std::string_view key) const noexcept {
+  const auto at = by_key_.find(key);
+  return at == by_key_.end() ? npos : at->second;
+}
+
+std::size_t EmbeddingCache::find_content(std::string_view content) const noexcept {
+  const auto at = by_content_.find(content);
+  return at == by_content_.end() ? npos : at->second;
+}
+
+void EmbeddingCache::copy_row(std::size_t index, std::span<std::uint16_t> vector) const {
+  const Place& place = places_[index];
+  if (place.source == 0) {
+    std::memcpy(vector.data(), array_->bytes().data() + place.at, vector.size_bytes());
+  } else {
+    logs_[place.source - 1].read_vector(place.at, vector);
+  }
 }
 
 std::vector<float> EmbeddingCache::row(std::size_t index) const {
+  std::vector<std::uint16_t> half(dim_);
+  copy_row(index, half);
   std::vector<float> vector(dim_);
-  for (std::size_t i = 0; i < dim_; ++i) vector[i] = float_from_half(values_[index * dim_ + i]);
+  std::ranges::transform(half, vector.begin(), float_from_half);
   return vector;
 }
 
-void EmbeddingCache::add(const std::string& key, const std::string& content, std::span<const float> vector) {
-  if (dim_ == 0) dim_ = vector.size();
-  if (vector.size() != dim_) {
-    fail(ErrorCode::kInvalidArgument, "embedding of '{}': expected {} numbers, found {}", key, dim_, vector.size());
-  }
-  const auto [at, inserted] = index_.emplace(key, keys_.size());
-  if (inserted) {
-    keys_.push_back(key);
-    contents_.push_back(content);
-    values_.resize(values_.size() + dim_);
-  } else {
-    contents_[at->second] = content;
-  }
-  for (std::size_t i = 0; i < dim_; ++i) values_[at->second * dim_ + i] = half_from_float(vector[i]);
+void EmbeddingCache::create_log(std::size_t dim) {
+  if (own_) return;
+  own_.emplace(EmbeddingLog::create(folder_, side_, dim));
+  logs_.push_back(EmbeddingLog::open(own_->path()).value());
 }
 
-void EmbeddingCache::save() const {
-  const std::array<std::size_t, 2> shape = {keys_.size(), dim_};
-  write_npy_half(folder_ / (side_ + ".npy"), values_, shape);
+std::optional<std::uint64_t> EmbeddingCache::join(std::size_t dim) {
+  create_log(dim);
+  refresh();
+  const bool alone =
+      std::ranges::none_of(logs_, [&](const EmbeddingLog& log) { return !is_own(log) && log.has_writer(); });
+  if (alone) return std::nullopt;
+  const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  return Random(now, static_cast<std::uint64_t>(::getpid())).next();
+}
+
+void EmbeddingCache::add(const std::string& key, const std::string& content, std::span<const float> vector) {
+  if (vector.empty() || (dim_ != 0 && vector.size() != dim_)) {
+    fail(ErrorCode::kInvalidArgument, "embedding of '{}': expected {} numbers, found {}", key, dim_, vector.size());
+  }
+  create_log(vector.size());
+  dim_ = vector.size();
+  std::vector<std::uint16_t> half(dim_);
+  std::ranges::transform(vector, half.begin(), half_from_float);
+  const std::uint64_t at = own_->append(key, content, half);
+  const auto own = std::ranges::find_if(logs_, [&](const EmbeddingLog& log) { return is_own(log); });
+  put(key, content, {static_cast<std::uint32_t>(own - logs_.begin() + 1), at});
+}
+
+void EmbeddingCache::refresh() {
+  for (const std::filesystem::path& path : EmbeddingLog::list(folder_, side_)) {
+    const bool known = std::ranges::any_of(logs_, [&](const EmbeddingLog& log) { return log.path() == path; });
+    if (known) continue;
+    if (auto log = EmbeddingLog::open(path)) logs_.push_back(std::move(*log));
+  }
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    if (!is_own(logs_[i])) read_log(i);
+  }
+}
+
+void EmbeddingCache::save() {
+  if (logs_.empty() && !FolderLock::is_left(folder_)) return;
+  const FolderLock lock(folder_);
+  load();  // another process may have merged since
+  std::vector<bool> ours(logs_.size() + 1, false);
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    ours[i + 1] = is_own(logs_[i]) || logs_[i].take_over();
+    if (!ours[i + 1] || is_own(logs_[i])) continue;
+    read_log(i);  // its last words, before it died
+    damaged_ += logs_[i].damaged();
+  }
+  if (std::ranges::any_of(places_, [&](const Place& place) { return ours[place.source]; })) {
+    write_array();
+    write_keys();
+  }
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    if (ours[i + 1]) logs_[i].remove();
+  }
+  own_.reset();
+  load();
+}
+
+void EmbeddingCache::write_array() const {
+  constexpr std::size_t kRowsAtOnce = 1024;
+  AtomicFile output(file(".npy"));
+  output.write(npy_header(NpyType::kFloat16, std::array<std::size_t, 2>{size(), dim_}));
+  std::vector<std::uint16_t> block(kRowsAtOnce * dim_);
+  for (std::size_t first = 0; first < size(); first += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, size() - first);
+    for (std::size_t i = 0; i < count; ++i) copy_row(first + i, std::span(block).subspan(i * dim_, dim_));
+    output.write(std::as_bytes(std::span(block).first(count * dim_)));
+  }
+  output.commit();
+}
+
+void EmbeddingCache::write_keys() const {
   workspace::Database database;
   database.execute("CREATE TABLE rows (row INTEGER, key VARCHAR, content VARCHAR)");
   workspace::Database::Appender appender(database, "rows");
-  for (std::size_t i = 0; i < keys_.size(); ++i) {
+  for (std::size_t i = 0; i < size(); ++i) {
     appender.append(static_cast<std::int32_t>(i));
     appender.append(keys_[i]);
     appender.append(contents_[i]);
     appender.end_row();
   }
   appender.close();
-  database.write_parquet("SELECT * FROM rows", folder_ / (side_ + ".parquet"));
+  database.write_parquet("SELECT * FROM rows", file(".parquet"));
 }
 
 }  // namespace imagerank::embeddings

@@ -2,36 +2,48 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "clip/encoder.h"
 #include "core/item_failure.h"
 #include "core/progress.h"
+#include "embeddings/embedding_cache.h"
+#include "encoding/image_pipeline.h"
 #include "workspace/workspace.h"
 
 namespace imagerank::embeddings {
 
 struct EncodeOptions {
-  std::size_t batch = 32;  ///< images a tower call, 1..4096
-  double checkpoint_interval_s = 15.0;
+  std::size_t batch = 0;  ///< images a tower call, 1..4096; 0: what suits the encoder
 };
 
 struct EncodeCounts {
   std::size_t images = 0;           ///< images with a vector afterwards
   std::size_t texts = 0;            ///< prompts with a vector afterwards
-  std::size_t cached = 0;           ///< images and prompts that had one before
+  std::size_t cached = 0;           ///< images and prompts that had one, or got one from another process meanwhile
+  std::size_t copied = 0;           ///< images whose content had one under another uid
+  std::size_t encoded = 0;          ///< images that went through the tower
   std::size_t texts_truncated = 0;  ///< of the prompts encoded now, those longer than the context
+  std::size_t damaged = 0;          ///< records of killed runs that were torn, and dropped
   std::vector<ItemFailure> failed;
   double seconds = 0.0;
-  double images_per_s = 0.0;  ///< of the images encoded now, files to vectors; 0 if there were none
+  double images_per_s = 0.0;  ///< of `encoded`, files to vectors; 0 if there were none
 };
 
-/// Every unique image, prompt and perturbed prompt of the workspace once, into embeddings/<encoder.name()>. Decoding
-/// overlaps the tower. Vectors are reused as long as the image's content is the same. A stop or crash keeps what the
-/// last checkpoint wrote.
-/// @throws Error kNotFound (no rankings, no images), kInvalidArgument, kCancelled, kIo.
+/// Every image content, prompt and perturbed prompt of the workspace once, into embeddings/<encoder.name()>. Each
+/// vector is on disk before the next is taken up: a kill costs those in the tower (a group of images a thread, or 256
+/// prompts). A stop merges and throws. Several processes may do this at once: each begins elsewhere and leaves out what
+/// another has done.
+/// @throws Error kNotFound (no rankings, no images), kInvalidArgument, kCorruptData (a cache that does not fit the
+/// encoder), kCancelled, kResourceLimit, kIo.
 EncodeCounts encode_workspace(const workspace::Workspace& workspace, const clip::Encoder& encoder,
                               const EncodeOptions& options, const RunContext& context);
+
+/// The part of encode_workspace that is images: those of `images` that `cache` lacks; adds to `counts`.
+void encode_images(const workspace::Workspace& workspace, const std::vector<workspace::Image>& images,
+                   const encoding::Tower& tower, EmbeddingCache& cache, const RunContext& context,
+                   EncodeCounts& counts);
 
 }  // namespace imagerank::embeddings

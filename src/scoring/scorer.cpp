@@ -1,20 +1,15 @@
 #include "imagerank/scorer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <limits>
-#include <new>
-#include <system_error>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "clip/encoder.h"
 #include "core/fail.h"
 #include "core/progress.h"
-#include "images/decode.h"
-#include "images/preprocess.h"
+#include "encoding/image_pipeline.h"
 #include "reward/reward.h"
 
 namespace imagerank {
@@ -22,6 +17,9 @@ namespace {
 
 /// Prompts whose vectors are kept: a caller that scores block by block asks for the same ones again.
 constexpr std::size_t kMaxKeptPrompts = 1 << 14;
+
+/// Vectors a call of the head, which is small beside the towers.
+constexpr std::size_t kScoredAtOnce = 256;
 
 ScoredImage failed_item(std::string reason, std::string detail) {
   return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail)};
@@ -58,20 +56,18 @@ struct Scorer::State {
   reward::Reward reward;
   clip::Encoder encoder;
   int threads = 1;
-  std::size_t batch = 32;
+  std::size_t batch = 0;
   std::unordered_map<std::string, std::vector<float>> prompts;
 
-  using Load = std::function<images::Image(std::size_t)>;
-  std::vector<ScoredImage> run(std::size_t count, const Load& load,
-                               const std::function<const std::string&(std::size_t)>& prompt);
+  using Source = std::function<encoding::ImageSource(std::size_t)>;
+  using Prompt = std::function<const std::string&(std::size_t)>;
+  std::vector<ScoredImage> run(std::size_t count, const Source& source, const Prompt& prompt);
 
  private:
-  void encode_prompts(std::size_t count, const std::function<const std::string&(std::size_t)>& prompt);
-  void prepare(std::size_t begin, std::size_t end, const Load& load, std::vector<std::vector<float>>& pixels,
-               std::vector<ScoredImage>& results) const;
+  void encode_prompts(std::size_t count, const Prompt& prompt);
 };
 
-void Scorer::State::encode_prompts(std::size_t count, const std::function<const std::string&(std::size_t)>& prompt) {
+void Scorer::State::encode_prompts(std::size_t count, const Prompt& prompt) {
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < count; ++i) {
     if (!prompts.contains(prompt(i))) missing.push_back(prompt(i));
@@ -88,52 +84,38 @@ void Scorer::State::encode_prompts(std::size_t count, const std::function<const 
   }
 }
 
-/// Files to tensors on several threads: decoding costs more than a small tower.
-void Scorer::State::prepare(std::size_t begin, std::size_t end, const Load& load,
-                            std::vector<std::vector<float>>& pixels, std::vector<ScoredImage>& results) const {
-  pixels.assign(end - begin, {});
-  std::atomic<std::size_t> next = begin;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < end; i = next++) {
-      try {
-        pixels[i - begin] = images::preprocess(load(i), encoder.preprocessing());
-      } catch (const Error& error) {
-        results[i] = failed_item(images::failure_reason(error.code()), error.what());
-      } catch (const std::bad_alloc&) {
-        results[i] = failed_item("too_large", "out of memory");
-      }
-    }
-  };
-  std::vector<std::jthread> helpers;
-  const auto wanted = std::min<std::size_t>(static_cast<std::size_t>(threads), end - begin);
-  for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
-  work();
-}
-
-std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Load& load,
-                                            const std::function<const std::string&(std::size_t)>& prompt) {
+std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& source, const Prompt& prompt) {
   if (prompts.size() > kMaxKeptPrompts) prompts.clear();
   encode_prompts(count, prompt);
   std::vector<ScoredImage> results(count);
-  std::vector<std::vector<float>> pixels;
-  for (std::size_t begin = 0; begin < count; begin += batch) {
-    const std::size_t end = std::min(count, begin + batch);
-    prepare(begin, end, load, pixels, results);
-    std::vector<float> whole;
-    std::vector<float> texts;
-    std::vector<std::size_t> good;
-    for (std::size_t i = begin; i < end; ++i) {
-      if (!results[i].ok()) continue;
-      good.push_back(i);
-      whole.insert(whole.end(), pixels[i - begin].begin(), pixels[i - begin].end());
-      const std::vector<float>& text = prompts.at(prompt(i));
-      texts.insert(texts.end(), text.begin(), text.end());
-    }
-    if (good.empty()) continue;
-    const std::vector<float> vectors = encoder.embed_pixels(whole, good.size());
-    const std::vector<float> scores = reward.score(vectors, texts, good.size()).score;
+  std::vector<float> images;
+  std::vector<float> texts;
+  std::vector<std::size_t> good;
+  const auto score_block = [&] {
+    if (good.empty()) return;
+    const std::vector<float> scores = reward.score(images, texts, good.size()).score;
     for (std::size_t i = 0; i < good.size(); ++i) results[good[i]].score = scores[i];
-  }
+    images.clear();
+    texts.clear();
+    good.clear();
+  };
+  RunContext context;
+  context.threads = threads;
+  encoding::ImageList list;
+  list.count = count;
+  list.source = source;
+  encoding::encode_images(encoding::vision_tower(encoder, batch), list, context, [&](encoding::ImageResult&& result) {
+    if (result.failure) {
+      results[result.index] = failed_item(std::move(result.failure->reason), std::move(result.failure->detail));
+      return;
+    }
+    good.push_back(result.index);
+    images.insert(images.end(), result.vector.begin(), result.vector.end());
+    const std::vector<float>& text = prompts.at(prompt(result.index));
+    texts.insert(texts.end(), text.begin(), text.end());
+    if (good.size() == kScoredAtOnce) score_block();
+  });
+  score_block();
   return results;
 }
 
@@ -143,8 +125,8 @@ Scorer& Scorer::operator=(Scorer&&) noexcept = default;
 Scorer::~Scorer() = default;
 
 Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& options) {
-  if (options.threads < 0 || options.threads > 1024 || options.batch < 1 || options.batch > 4096) {
-    fail(ErrorCode::kInvalidArgument, "scorer: expected threads 0 to 1024 and batch 1 to 4096, found {} and {}",
+  if (options.threads < 0 || options.threads > 1024 || options.batch > 4096) {
+    fail(ErrorCode::kInvalidArgument, "scorer: expected threads 0 to 1024 and batch 0 to 4096, found {} and {}",
          options.threads, options.batch);
   }
   reward::Reward head = reward::Reward::load(reward);
@@ -162,7 +144,7 @@ Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& op
 
 std::vector<ScoredImage> Scorer::score(const std::string& prompt, std::span<const std::filesystem::path> images) const {
   return state_->run(
-      images.size(), [&](std::size_t i) { return images::load_image(images[i]); },
+      images.size(), [&](std::size_t i) { return encoding::ImageSource{images[i].string(), images[i]}; },
       // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
@@ -170,14 +152,14 @@ std::vector<ScoredImage> Scorer::score(const std::string& prompt, std::span<cons
 std::vector<ScoredImage> Scorer::score(const std::string& prompt,
                                        std::span<const std::span<const std::byte>> images) const {
   return state_->run(
-      images.size(), [&](std::size_t i) { return images::decode_image(images[i]); },
+      images.size(), [&](std::size_t i) { return encoding::ImageSource{std::to_string(i), images[i]}; },
       // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it outlives run()
       [&](std::size_t) -> const std::string& { return prompt; });
 }
 
 std::vector<ScoredImage> Scorer::score(std::span<const ImagePrompt> items) const {
   return state_->run(
-      items.size(), [&](std::size_t i) { return images::load_image(items[i].image); },
+      items.size(), [&](std::size_t i) { return encoding::ImageSource{items[i].image.string(), items[i].image}; },
       [&](std::size_t i) -> const std::string& { return items[i].prompt; });
 }
 

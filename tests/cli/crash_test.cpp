@@ -11,12 +11,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <thread>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
 #include "core/random.h"
 #include "embeddings/embedding_cache.h"
+#include "embeddings/embedding_log.h"
 #include "images/decode.h"
 #include "images/encode.h"
 #include "images/preprocess.h"
@@ -103,7 +105,7 @@ bool same_rows(const Path& a, const Path& b) {
 std::map<std::string, std::vector<float>> vectors(const Path& folder, const std::string& side) {
   const auto cache = embeddings::EmbeddingCache::open(folder, side);
   std::map<std::string, std::vector<float>> rows;
-  for (std::size_t i = 0; i < cache.size(); ++i) rows[cache.keys()[i]] = cache.row(i);
+  for (std::size_t i = 0; i < cache.size(); ++i) rows[cache.key(i)] = cache.row(i);
   return rows;
 }
 
@@ -266,30 +268,110 @@ TEST_F(KilledFetch, CtrlCSavesAndSaysSo) {
   expect_all_there();
 }
 
-TEST(Killed, EncodeCarriesOn) {
-  const TemporaryFolder folder;
-  const Path model = folder / "model";
-  const Path reference = folder / "reference";
-  const Path data = folder / "w";
-  make_tiny_model(model);
-  make_small_world(data, 80);
-  copy_folder(data, reference);
-  const auto command = [&](const Path& where) {
-    return Arguments{"encode", "--data", where, "--model", model, "--allow-untrained", "--json"};
-  };
-  const ChildResult whole = run_program(command(reference));
-  ASSERT_EQ(whole.exit_code, 0) << whole.err;
-  const auto expected = nlohmann::json::parse(whole.out);
-  const Path cache = Path("embeddings") / expected["encoder"].get<std::string>();
+/// A small world to encode, and what an encode that nobody kills makes of it.
+class KilledEncode : public ::testing::Test {
+ protected:
+  void make(int prompts) {
+    make_tiny_model(model_);
+    make_small_world(data_, prompts);
+    copy_folder(data_, reference_);
+    const ChildResult whole = run_program(command(reference_));
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    cache_ = Path("embeddings") / nlohmann::json::parse(whole.out)["encoder"].get<std::string>();
+  }
+  [[nodiscard]] Arguments command(const Path& where) const {
+    return {"encode",  "--data", where,       "--model", model_,  "--allow-untrained",
+            "--batch", "8",      "--threads", "2",       "--json"};
+  }
+  [[nodiscard]] std::size_t kept(const char* side) const {
+    return embeddings::EmbeddingCache::open(data_ / cache_, side).size();
+  }
+  void expect_the_same_vectors() const {
+    for (const char* side : {"image", "text"})
+      EXPECT_EQ(vectors(data_ / cache_, side), vectors(reference_ / cache_, side));
+  }
+
+  TemporaryFolder folder_;
+  Path model_ = folder_ / "model";
+  Path reference_ = folder_ / "reference";
+  Path data_ = folder_ / "w";
+  Path cache_;
+};
+
+TEST_F(KilledEncode, CarriesOn) {
+  make(80);
   const auto has = [&](const char* name) {
-    return [&data, cache, name] { return std::filesystem::exists(data / cache / name); };
+    return [this, name] { return std::filesystem::exists(data_ / cache_ / name); };
   };
-  const auto writing = [&] { return temporaries(data / "embeddings") > 0; };
+  const auto writing = [&] { return temporaries(data_ / "embeddings") > 0; };
   const auto result =
-      kill_and_carry_on(command(data), data, {writing, has("text.npy"), has("text.parquet"), has("image.npy")});
+      kill_and_carry_on(command(data_), data_, {writing, has("text.npy"), has("text.parquet"), has("image.npy")});
   EXPECT_EQ(result["images"], 320);
   EXPECT_EQ(result["texts"], 80);
-  for (const char* side : {"image", "text"}) EXPECT_EQ(vectors(data / cache, side), vectors(reference / cache, side));
+  expect_the_same_vectors();
+}
+
+TEST_F(KilledEncode, AtFiftyRandomMomentsLosesNothing) {
+  constexpr int kPrompts = 1500;
+  constexpr int kKills = 50;
+  make(kPrompts);
+  Random random(21);
+  int kills = 0;
+  std::size_t images = 0;
+  std::size_t texts = 0;
+  const auto log_bytes = [&] {
+    std::uintmax_t bytes = 0;
+    std::error_code error;
+    for (const auto& path : embeddings::EmbeddingLog::list(data_ / cache_, "image")) {
+      bytes += std::filesystem::file_size(path, error);
+    }
+    return bytes;
+  };
+  for (; kills < kKills; ++kills) {
+    // When up to forty images more are in the logs, and a little later; every fifth at any moment of the first second.
+    constexpr std::uint64_t kRecordBytes = 193;
+    const std::uintmax_t before = log_bytes() + 24 + random.below(40) * kRecordBytes;
+    const milliseconds later(random.below(10));
+    const milliseconds any_time(random.below(1000));
+    ChildOptions options;
+    options.kill_when =
+        kills % 5 == 0 ? after([] { return true; }, any_time) : after([&] { return log_bytes() > before; }, later);
+    const ChildResult result = run_program(command(data_), options);
+    if (result.signal == 0) break;  // it was done
+    ASSERT_EQ(result.signal, SIGKILL) << result.err;
+    ASSERT_THAT(broken_files(data_), IsEmpty()) << "after kill " << kills;
+    const std::size_t images_now = kept("image");
+    const std::size_t texts_now = kept("text");
+    ASSERT_GE(images_now, images) << "kill " << kills;
+    ASSERT_GE(texts_now, texts) << "kill " << kills;
+    images = images_now;
+    texts = texts_now;
+  }
+  EXPECT_EQ(kills, kKills) << "the list is too short";
+  EXPECT_GT(images, 500U) << "the kills came too early to say anything";
+  const ChildResult rest = run_program(command(data_));
+  ASSERT_EQ(rest.exit_code, 0) << rest.err;
+  const auto result = nlohmann::json::parse(rest.out);
+  EXPECT_EQ(result["images"], 4 * kPrompts);
+  EXPECT_EQ(result["texts"], kPrompts);
+  EXPECT_EQ(result["cached"].get<std::size_t>(), images + texts);
+  EXPECT_EQ(result["encoded"].get<std::size_t>(), 4 * kPrompts - images);
+  EXPECT_EQ(temporaries(data_), 0U);
+  expect_the_same_vectors();
+}
+
+TEST_F(KilledEncode, TwoAtOnceFillOneCache) {
+  make(150);
+  ChildResult second;
+  std::thread other([&] { second = run_program(command(data_)); });
+  const ChildResult first = run_program(command(data_));
+  other.join();
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(broken_files(data_), IsEmpty());
+  EXPECT_EQ(temporaries(data_), 0U);
+  for (const ChildResult& run : {first, second}) EXPECT_EQ(nlohmann::json::parse(run.out)["images"], 600);
+  expect_the_same_vectors();
 }
 
 TEST(Killed, DuplicatesCarriesOn) {

@@ -276,7 +276,7 @@ TEST_F(Embed, EachBadOptionOrFileIsOneClearError) {
   given.precision = "int8";
   EXPECT_EQ(embed_error(given, ErrorCode::kIo), "no error");
   given.precision = "fp32";
-  given.batch = 0;
+  given.batch = 4097;
   EXPECT_THAT(embed_error(given, ErrorCode::kInvalidArgument), HasSubstr("--batch"));
   given = options();
   write_npy(scratch_ / "x.npy", std::vector<float>(12), std::array<std::size_t, 4>{1, 3, 2, 2});
