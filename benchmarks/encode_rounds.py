@@ -128,11 +128,12 @@ def transformers_js():
 def rows():
     """(what, ours, the peer's name, the peer); rates in images, prompts or texts a second."""
     jpeg, png, pixel, text = (64, 512), (32, 192), (32, 352), (256, 2304)
-    ort = "ONNX Runtime + sharp"
-    for precision in ("fp32", "bf16", "int8"):
-        yield f"512 px JPEG, {precision}", embed_files("jpeg", *jpeg, precision), ort, onnx("jpeg", *jpeg)
+    ort, onnx_jpeg = "ONNX Runtime + sharp", onnx("jpeg", *jpeg)
+    ours_jpeg = {precision: embed_files("jpeg", *jpeg, precision) for precision in ("fp32", "bf16", "int8")}
+    for precision, ours in ours_jpeg.items():
+        yield f"512 px JPEG, {precision}", ours, ort, onnx_jpeg
     yield "1024 px PNG, bf16", embed_files("png", *png, "bf16"), ort, onnx("png", *png)
-    yield "512 px JPEG, bf16", embed_files("jpeg", *jpeg, "bf16"), "PyTorch bf16, tower alone", torch("time", 32, "bf16")
+    yield "512 px JPEG, bf16", ours_jpeg["bf16"], "PyTorch bf16, tower alone", torch("time", 32, "bf16")
     for precision in ("fp32", "bf16", "int8"):
         yield (f"tower from pixels, {precision}", embed(*pixel, precision, "--pixels", pixels_file),
                "oneDNN's four products alone", products(precision))
@@ -170,25 +171,29 @@ class Side:
     def median(self):
         return None if self.reason else statistics.median(self.rates)
 
+    def shown(self):
+        return f"not available: {self.reason}" if self.reason else f"{self.median():.1f}"
+
 
 def main():
     print(machine(), flush=True)
-    missing = 0
-    print("| what | ours, /s | peak MB | peer | peer, /s | ratio | all rates, ours; peer |\n| --- | --- | --- | --- | --- | --- | --- |")
+    sides = {}  # by what measures them: what stands in several rows runs once a round
+    table = []
     for what, ours, peer_name, peer in rows():
         if WANTED and not any(word in what for word in WANTED):
             continue
-        sides = [Side(ours), Side(peer)]
-        for _ in range(ROUNDS):
-            for side in sides:
-                side.once()
-        rates = [side.median() for side in sides]
-        shown = [f"{rate:.1f}" if rate else f"not available: {side.reason}" for rate, side in zip(rates, sides)]
-        ratio = f"{rates[0] / rates[1]:.2f}" if all(rates) else "-"
-        missing += not all(rates)
-        every = "; ".join(", ".join(f"{rate:.1f}" for rate in side.rates) for side in sides)
-        print(f"| {what} | {shown[0]} | {sides[0].peak:.0f} | {peer_name} | {shown[1]} | {ratio} | {every} |", flush=True)
-    print(f"{missing} rows without a ratio")
+        table.append((what, peer_name, sides.setdefault(ours, Side(ours)), sides.setdefault(peer, Side(peer))))
+    for number in range(ROUNDS):
+        for side in sides.values():
+            side.once()
+        print(f"round {number + 1} of {ROUNDS} done", file=sys.stderr, flush=True)
+    print("| what | ours, /s | peak MB | peer | peer, /s | ratio | rates, ours; peer |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for what, peer_name, ours, peer in table:
+        ratio = "-" if ours.reason or peer.reason else f"{ours.median() / peer.median():.2f}"
+        rates = "; ".join(", ".join(f"{rate:.1f}" for rate in side.rates) for side in (ours, peer))
+        print(f"| {what} | {ours.shown()} | {ours.peak:.0f} | {peer_name} | {peer.shown()} | {ratio} | {rates} |")
+    missing = sum(bool(ours.reason or peer.reason) for _, _, ours, peer in table)
+    print(f"{missing} of {len(table)} rows without a ratio")
 
 
 main()
