@@ -184,9 +184,10 @@ def main():
             continue
         table.append((what, peer_name, sides.setdefault(ours, Side(ours)), sides.setdefault(peer, Side(peer))))
     for number in range(ROUNDS):
-        for side in sides.values():
+        for done, side in enumerate(sides.values()):
             side.once()
-        print(f"round {number + 1} of {ROUNDS} done", file=sys.stderr, flush=True)
+            last = side.reason or f"{side.rates[-1]:.1f}"
+            print(f"round {number + 1} of {ROUNDS}: {done + 1} of {len(sides)}: {last}", file=sys.stderr, flush=True)
     print("| what | ours, /s | peak MB | peer | peer, /s | ratio | rates, ours; peer |\n| --- | --- | --- | --- | --- | --- | --- |")
     for what, peer_name, ours, peer in table:
         ratio = "-" if ours.reason or peer.reason else f"{ours.median() / peer.median():.2f}"
