@@ -55,6 +55,10 @@ void append(std::string& out, UChar32 c) {
   if (failed == 0) out.append(bytes.data(), static_cast<std::size_t>(length));
 }
 
+void lower_case_ascii(std::string& text) noexcept {
+  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 /// Rust's char::to_lowercase: without context (no final sigma), and U+0130 is the only one that grows.
 std::string lower_case(std::string_view text) {
   std::string out;
@@ -163,6 +167,19 @@ std::string collapse_white_space(std::string_view text, std::string_view content
   return out;
 }
 
+/// collapse_white_space for ASCII and one character, in place and without branches.
+void collapse_white_space_ascii(std::string& text, char content) noexcept {
+  std::size_t length = 0;
+  bool in_space = false;
+  for (const char c : text) {
+    const bool space = kAsciiClasses[static_cast<unsigned char>(c)] == CharacterClass::kSpace;
+    text[length] = space ? content : c;
+    length += space && in_space ? 0 : 1;
+    in_space = space;
+  }
+  text.resize(length);
+}
+
 std::string_view strip(std::string_view text) {
   std::size_t begin = 0;
   std::size_t end = 0;
@@ -200,7 +217,9 @@ std::int32_t code_point_before(std::string_view text, std::size_t at, std::size_
 }
 
 bool is_ascii(std::string_view text) noexcept {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  unsigned char bits = 0;  // no early end: the loop is vectorised
+  for (const char c : text) bits |= static_cast<unsigned char>(c);
+  return bits < 0x80;
 }
 
 std::string repair_utf8(std::string_view text) {
@@ -237,10 +256,14 @@ std::string TextNormalizer::normalize(std::string_view text) const {
   for (const auto& step : steps_) {
     if (step->form != nullptr) {
       if (!ascii) current = compose(current, *step->form);
+    } else if (step->kind == NormalizerKind::kLowercase && ascii) {
+      lower_case_ascii(current);
     } else if (step->kind == NormalizerKind::kLowercase) {
       current = lower_case(current);
     } else if (step->kind == NormalizerKind::kStrip) {
       current = std::string(strip(current));
+    } else if (step->white_space && ascii && step->content.size() == 1) {
+      collapse_white_space_ascii(current, step->content[0]);
     } else if (step->white_space) {
       current = collapse_white_space(current, step->content);
     } else {

@@ -1,5 +1,6 @@
 #include "clip/tokenizer.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -55,6 +56,20 @@ TEST(TextNormalizer, LowersWithoutContext) {
   EXPECT_EQ(normalizer.normalize("\u0130"), "i\u0307");
   EXPECT_EQ(normalizer.normalize("E\u0301"), "\u00e9");
   EXPECT_EQ(normalizer.normalize("\u1e9e"), "\u00df");
+}
+
+TEST(TextNormalizer, TreatsAsciiAsOtherText) {
+  // The same ASCII alone takes a path of its own.
+  std::string ascii;
+  for (char c = 1; c < 127; ++c) ascii += fmt::format("{}{}Ab {}\t\n", c, c, c);
+  for (const std::string content : {" ", "", "--"}) {
+    const TextNormalizer normalizer({{NormalizerKind::kNfc, {}, {}},
+                                     {NormalizerKind::kReplace, "\\s+", content},
+                                     {NormalizerKind::kLowercase, {}, {}}});
+    EXPECT_EQ(normalizer.normalize(ascii) + "\u00e9", normalizer.normalize(ascii + "\u00e9")) << content;
+  }
+  const TextNormalizer normalizer({{NormalizerKind::kReplace, "\\s+", " "}, {NormalizerKind::kLowercase, {}, {}}});
+  EXPECT_EQ(normalizer.normalize(" \t A\x0b\x0c\rZ@[\x1c\x1f "), " a z@[\x1c\x1f ");
 }
 
 TEST(TextNormalizer, RepairsBrokenUtf8) {
