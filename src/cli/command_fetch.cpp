@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <ostream>
@@ -36,34 +37,81 @@ fetch::FetchSettings settings_of(const FetchOptions& options) {
   return settings;
 }
 
-nlohmann::ordered_json as_json(const fetch::FetchCounts& counts) {
-  nlohmann::ordered_json failed = nlohmann::ordered_json::object();
-  nlohmann::ordered_json examples = nlohmann::ordered_json::object();
-  for (const auto& [reason, count] : counts.failed) failed[reason] = count;
-  for (const auto& [reason, example] : counts.examples) {
-    examples[reason] = {{"image_uid", example.image_uid}, {"url", example.url}, {"detail", example.detail}};
+nlohmann::ordered_json as_json(const std::map<std::string, std::int64_t>& counts) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [reason, count] : counts) object[reason] = count;
+  return object;
+}
+
+nlohmann::ordered_json as_json(const std::map<std::string, fetch::FetchExample>& examples) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [reason, example] : examples) {
+    object[reason] = {{"image_uid", example.image_uid}, {"url", example.url}, {"detail", example.detail}};
   }
+  return object;
+}
+
+nlohmann::ordered_json as_json(const fetch::ShardCounts& shards) {
+  nlohmann::ordered_json trouble = nlohmann::ordered_json::array();
+  for (const ItemFailure& failure : shards.trouble) trouble.push_back(failure.detail);
+  return {{"files", shards.files},
+          {"images", shards.images},
+          {"unmatched", shards.unmatched},
+          {"unused", shards.unused},
+          {"broken", as_json(shards.broken)},
+          {"broken_archives", trouble},
+          {"examples", as_json(shards.examples)}};
+}
+
+nlohmann::ordered_json as_json(const fetch::FetchCounts& counts) {
   return {{"total", counts.total},
           {"ok", counts.ok},
           {"skipped", counts.skipped},
           {"unchanged", counts.unchanged},
-          {"failed", failed},
+          {"failed", as_json(counts.failed)},
           {"bytes", counts.bytes},
           {"seconds", counts.seconds},
-          {"examples", examples},
+          {"examples", as_json(counts.examples)},
           {"not_retried", counts.not_retried},
           {"refresh_failed", counts.refresh_failed},
           {"same_url", counts.same_url},
-          {"same_content", counts.same_content}};
+          {"same_content", counts.same_content},
+          {"left", counts.left},
+          {"shards", as_json(counts.shards)}};
 }
 
 std::string counted(std::int64_t value) { return with_thousands(static_cast<std::uint64_t>(value)); }
 
-void print(std::ostream& out, const fetch::FetchCounts& counts) {
+void print_shards(std::ostream& out, const fetch::FetchCounts& counts) {
+  const fetch::ShardCounts& shards = counts.shards;
+  out << fmt::format("shards    {} read: {} images, {} match no row, {} not needed\n", counted(shards.files),
+                     counted(shards.images), counted(shards.unmatched), counted(shards.unused));
+  for (const auto& [reason, count] : shards.broken) {
+    const fetch::FetchExample& example = shards.examples.at(reason);
+    out << fmt::format("broken    {} {}: {} ({})\n", counted(count), reason, example.url, example.detail);
+  }
+  if (shards.unmatched != 0) {
+    const fetch::FetchExample& example = shards.examples.at("unmatched");
+    out << fmt::format("no row    {}: such as {} in {}\n", counted(shards.unmatched), example.detail, example.url);
+  }
+  if (counts.left != 0) {
+    out << fmt::format("left      {} not in the shards; without --from-shards their servers are asked\n",
+                       counted(counts.left));
+  }
+}
+
+void print(std::ostream& out, const fetch::FetchCounts& counts, bool from_shards) {
   const double megabytes = static_cast<double>(counts.bytes) / 1e6;
   out << fmt::format("images    {}: {} ok, {} there before, {} failed\n", counted(counts.total), counted(counts.ok),
                      counted(counts.skipped + counts.unchanged), counted(counts.failures()));
-  out << fmt::format("fetched   {:.1f} MB in {:.1f} s\n", megabytes, counts.seconds);
+  if (from_shards) {
+    print_shards(out, counts);
+  } else {
+    out << fmt::format("fetched   {:.1f} MB in {:.1f} s\n", megabytes, counts.seconds);
+    if (counts.shards.files != 0) {
+      out << fmt::format("shards    {} written in images/shards\n", counted(counts.shards.files));
+    }
+  }
   if (counts.unchanged != 0) out << fmt::format("unchanged {}: the server says so\n", counted(counts.unchanged));
   if (counts.refresh_failed != 0) {
     out << fmt::format("kept      {}: the server did not say whether they changed\n", counted(counts.refresh_failed));
@@ -87,20 +135,28 @@ int run_fetch(const FetchOptions& options, Terminal& terminal) {
   const fetch::FetchSettings settings = settings_of(options);
   const auto workspace = workspace::Workspace::open(options.data);
   const fetch::FetchCounts counts = fetch::fetch_images(workspace, settings, terminal.context());
-  terminal.result(as_json(counts), [&](std::ostream& out) { print(out, counts); });
+  const bool from_shards = !settings.from_shards.empty();
+  terminal.result(as_json(counts), [&](std::ostream& out) { print(out, counts, from_shards); });
+  constexpr std::size_t kMostLines = 10;
+  const auto& trouble = counts.shards.trouble;
+  for (std::size_t i = 0; i < std::min(kMostLines, trouble.size()); ++i) terminal.warn(trouble[i].detail);
+  if (trouble.size() > kMostLines) terminal.warn(fmt::format("{} archives are broken in all", trouble.size()));
   const bool nothing = counts.ok + counts.skipped + counts.unchanged == 0;
   const auto refused = counts.failed.find(kRefused);
   if (refused != counts.failed.end() && !settings.network.allow_local) {
     terminal.warn(
         fmt::format("{} of {} images have file: URLs or addresses of a private network; --allow-local fetches them",
                     refused->second, counts.total));
+  } else if (nothing && from_shards) {
+    terminal.warn(fmt::format("no image was found: none of {} in the shards is one of the {} rows'",
+                              counts.shards.images, counts.total));
   } else if (nothing) {
     terminal.warn(fmt::format("no image was fetched: {} of {} failed, first {}", counts.failures(), counts.total,
                               counts.failed.begin()->first));
   } else if (counts.failures() != 0) {
     terminal.note("`imagerank coverage` says what the missing images do to your data");
   }
-  return nothing || (options.strict && counts.failures() != 0) ? 1 : 0;
+  return nothing || (options.strict && counts.failures() + counts.left != 0) ? 1 : 0;
 }
 
 std::function<int(Terminal&)> add_fetch(CLI::App& command) {
@@ -121,6 +177,10 @@ std::function<int(Terminal&)> add_fetch(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--resize", settings.resize, "Pixels of the shorter side; 0 keeps the original")
       ->capture_default_str();
+  command.add_option("--shards", settings.shards, "Store tar shards of so many images (WebDataset); 0: each a file")
+      ->capture_default_str();
+  command.add_option("--from-shards", settings.from_shards,
+                     "Take the images from these tar shards (WebDataset), or patterns, where they lie; no network");
   command.add_flag("--allow-local", network.allow_local,
                    "Allow file: URLs and private, loopback, link-local addresses");
   command.add_flag("--ignore-noai", options->ignore_noai, "Also images whose server says X-Robots-Tag: noai");
@@ -134,7 +194,9 @@ std::function<int(Terminal&)> add_fetch(CLI::App& command) {
   command.add_option("--proxy", network.proxy, "http://host:port; the environment's proxies are not used");
   command.add_option("--ca-file", network.ca_file, "PEM certificates to trust instead of the system's");
   command.add_flag("--strict", options->strict, "Exit 1 if any image is missing in the end");
-  command.footer("Example:\n  imagerank fetch --data mine --concurrency 64");
+  command.footer(
+      "Examples:\n  imagerank fetch --data mine --concurrency 64\n"
+      "  imagerank fetch --data mine --from-shards 'shards/*.tar'");
   return [options](Terminal& terminal) { return run_fetch(*options, terminal); };
 }
 

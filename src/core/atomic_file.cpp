@@ -12,19 +12,13 @@
 #include <string>
 #include <system_error>
 
-#include "core/fail.h"
+#include "core/io_error.h"
+#include "core/tar.h"
 
 namespace imagerank {
 namespace {
 
 constexpr std::string_view kTemporaryMark = ".tmp-";
-
-[[noreturn]] void fail_write(const std::filesystem::path& path, const char* action) {
-  const int error = errno;
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  fail(full ? ErrorCode::kResourceLimit : ErrorCode::kIo, "{}: cannot {}: {}", path.string(), action,
-       std::strerror(error));
-}
 
 void sync_folder(const std::filesystem::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -52,7 +46,7 @@ AtomicFile::AtomicFile(std::filesystem::path final_path) : final_path_(std::move
     if (error) fail(ErrorCode::kIo, "{}: cannot create the folder: {}", folder.string(), error.message());
     descriptor_ = create();
   }
-  if (descriptor_ < 0) fail_write(final_path_, "create");
+  if (descriptor_ < 0) fail_io(final_path_, "create");
 }
 
 AtomicFile::~AtomicFile() {
@@ -65,7 +59,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0) {
       if (errno == EINTR) continue;
-      fail_write(final_path_, "write");
+      fail_io(final_path_, "write");
     }
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
@@ -78,7 +72,7 @@ void AtomicFile::write_at(std::size_t offset, std::span<const std::byte> bytes) 
     const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0) {
       if (errno == EINTR) continue;
-      fail_write(final_path_, "write");
+      fail_io(final_path_, "write");
     }
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::size_t>(count);
@@ -89,13 +83,13 @@ void AtomicFile::commit(bool durable) {
   // A library may have replaced the file at temporary_path(): flush what is there now.
   if (durable) {
     const int current = ::open(temporary_path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (current < 0) fail_write(final_path_, "flush");
+    if (current < 0) fail_io(final_path_, "flush");
     const int result = ::fsync(current);
     ::close(current);
-    if (result != 0) fail_write(final_path_, "flush");
+    if (result != 0) fail_io(final_path_, "flush");
   }
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail_write(final_path_, "close");
-  if (::rename(temporary_path_.c_str(), final_path_.c_str()) != 0) fail_write(final_path_, "rename into place");
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(final_path_, "close");
+  if (::rename(temporary_path_.c_str(), final_path_.c_str()) != 0) fail_io(final_path_, "rename into place");
   committed_ = true;
   if (durable) sync_folder(folder_of(final_path_));
 }
@@ -106,41 +100,98 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
   file.commit(durable);
 }
 
+namespace {
+
+/// A file open for reading.
+class Reading {
+ public:
+  /// @throws Error kNotFound, kIo.
+  explicit Reading(const std::filesystem::path& path) : path_(path) {
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor_ >= 0) return;
+    if (errno != ENOENT && errno != ENOTDIR) fail_io(path, "open");
+    fail(ErrorCode::kNotFound, "{}: cannot open: {}", path.string(), std::strerror(errno));
+  }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  ~Reading() { ::close(descriptor_); }
+
+  /// As stat gives it: 0 of pipes and of /proc.
+  [[nodiscard]] std::uint64_t size() const {
+    struct stat status = {};
+    if (::fstat(descriptor_, &status) != 0) fail_io(path_, "stat");
+    if (S_ISDIR(status.st_mode)) fail(ErrorCode::kIo, "{}: expected a file, found a folder", path_.string());
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+  /// @return how many bytes came, 0 at the end.
+  std::size_t read(char* to, std::size_t size) {
+    for (;;) {
+      const ssize_t count = ::read(descriptor_, to, size);
+      if (count >= 0) return static_cast<std::size_t>(count);
+      if (errno != EINTR) fail_io(path_, "read");
+    }
+  }
+  void seek(std::uint64_t offset) {
+    if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) fail_io(path_, "seek");
+  }
+
+ private:
+  const std::filesystem::path& path_;
+  int descriptor_ = -1;
+};
+
+bool lies_within(const TarPart& part, std::uint64_t size) {
+  return part.offset <= size && part.size <= size - part.offset;
+}
+
+std::string load_part(const std::filesystem::path& path, const TarPart& part, std::size_t max_bytes) {
+  Reading file(part.archive);
+  if (part.size > max_bytes) {
+    fail(ErrorCode::kResourceLimit, "{}: expected at most {} bytes, found {}", path.string(), max_bytes, part.size);
+  }
+  const std::uint64_t size = file.size();
+  if (!lies_within(part, size)) {
+    fail(ErrorCode::kNotFound, "{}: expected that many bytes, found an archive of {}", path.string(), size);
+  }
+  std::string bytes(part.size, '\0');
+  file.seek(part.offset);
+  for (std::size_t filled = 0; filled < bytes.size();) {
+    const std::size_t count = file.read(bytes.data() + filled, bytes.size() - filled);
+    if (count == 0) fail(ErrorCode::kIo, "{}: the archive was cut while it was read", path.string());
+    filled += count;
+  }
+  return bytes;
+}
+
+}  // namespace
+
 std::string load_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    const int error = errno;
-    fail(error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo, "{}: cannot open: {}",
-         path.string(), std::strerror(error));
-  }
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } const closer{descriptor};
-  struct stat status = {};
-  if (::fstat(descriptor, &status) != 0)
-    fail(ErrorCode::kIo, "{}: cannot stat: {}", path.string(), std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) fail(ErrorCode::kIo, "{}: expected a file, found a folder", path.string());
-  if (static_cast<std::size_t>(status.st_size) > max_bytes) {
-    fail(ErrorCode::kResourceLimit, "{}: expected at most {} bytes, found {}", path.string(), max_bytes,
-         status.st_size);
-  }
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+  if (const auto part = parse_tar_part(path)) return load_part(path, *part, max_bytes);
+  Reading file(path);
+  const std::uint64_t size = file.size();
+  if (size > max_bytes)
+    fail(ErrorCode::kResourceLimit, "{}: expected at most {} bytes, found {}", path.string(), max_bytes, size);
+  std::string bytes(size, '\0');
   std::size_t filled = 0;
   for (;;) {
     if (filled == bytes.size()) bytes.resize(bytes.size() + 4096);  // pipes and /proc report no size
-    const ssize_t count = ::read(descriptor, bytes.data() + filled, bytes.size() - filled);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      fail(ErrorCode::kIo, "{}: cannot read: {}", path.string(), std::strerror(errno));
-    }
+    const std::size_t count = file.read(bytes.data() + filled, bytes.size() - filled);
     if (count == 0) break;
-    filled += static_cast<std::size_t>(count);
+    filled += count;
     if (filled > max_bytes)
       fail(ErrorCode::kResourceLimit, "{}: expected at most {} bytes, found more", path.string(), max_bytes);
   }
   bytes.resize(filled);
   return bytes;
+}
+
+bool has_file(const std::filesystem::path& path) {
+  const auto part = parse_tar_part(path);
+  const std::filesystem::path& file = part ? part->archive : path;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return false;
+  const std::uint64_t size = std::filesystem::file_size(file, error);
+  return !error && (part ? part->size > 0 && lies_within(*part, size) : size > 0);
 }
 
 void remove_stale_temporaries(const std::filesystem::path& folder) {

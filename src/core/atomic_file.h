@@ -37,8 +37,11 @@ class AtomicFile {
 
 /// Whole file at once through AtomicFile.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes, bool durable = true);
+/// A whole file, or a member of a tar archive by its path in it (TarPart in core/tar.h).
 /// @throws Error kNotFound if it does not exist, kResourceLimit if larger than max_bytes, kIo otherwise.
 std::string load_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 32);
+/// Whether load_file() would find bytes: a regular file, or a member within its archive, that is not empty.
+[[nodiscard]] bool has_file(const std::filesystem::path& path);
 /// Deletes leftovers of AtomicFile in a folder (not below) whose writing process no longer runs.
 void remove_stale_temporaries(const std::filesystem::path& folder);
 

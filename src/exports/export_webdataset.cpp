@@ -3,10 +3,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/atomic_file.h"
 #include "core/fail.h"
+#include "core/tar.h"
 #include "exports/export.h"
 #include "exports/rows.h"
-#include "exports/tar.h"
 
 namespace imagerank::exports {
 namespace {
@@ -95,7 +96,7 @@ class ShardWriter {
   }
 
   ExportCounts finish() {
-    if (tar_) tar_->commit();
+    if (tar_) tar_->finish();
     tar_.reset();
     return counts_;
   }
@@ -106,7 +107,7 @@ class ShardWriter {
 
   void write(const Sample& sample, const std::vector<std::pair<std::string, std::string>>& images) {
     if (counts_.rows % settings_.shard_size == 0) {
-      if (tar_) tar_->commit();
+      if (tar_) tar_->finish();
       tar_.emplace(folder_ / fmt::format("{:05}.tar", counts_.files++));
     }
     const std::string key = fmt::format("{:09}", counts_.rows++);

@@ -65,10 +65,9 @@ void Rows::find_images() {
     for (std::size_t i = 0; i < rows.row_count; ++i) {
       workspace::Image image;
       image.path = rows.columns[1].text[i];
-      std::error_code error;
       const auto path = image.path.empty() ? std::filesystem::path() : workspace_.resolve(image);
       appender.append(rows.columns[0].text[i]);
-      if (!path.empty() && std::filesystem::is_regular_file(path, error)) {
+      if (!path.empty() && has_file(path)) {
         appender.append(std::filesystem::absolute(path).lexically_normal().string());
       } else {
         appender.append_null();

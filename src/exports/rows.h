@@ -19,7 +19,7 @@ class Rows {
 
   [[nodiscard]] workspace::Database& database() noexcept { return database_; }
   /// Makes table `present` (image_uid, path, url VARCHAR; width, height INTEGER) of the images of the workspace: path
-  /// is absolute, NULL where there is no such file.
+  /// is absolute, NULL where there is no such file or it is empty.
   void find_images();
 
  private:

@@ -1,6 +1,7 @@
 #include "fetch/fetch.h"
 
 #include <chrono>
+#include <optional>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -8,6 +9,8 @@
 #include "fetch/plan.h"
 #include "fetch/recorder.h"
 #include "fetch/schedule.h"
+#include "fetch/shard_source.h"
+#include "fetch/shards.h"
 #include "fetch/tables.h"
 
 namespace imagerank::fetch {
@@ -31,6 +34,25 @@ void require_rows(const workspace::Workspace& workspace) {
   }
 }
 
+/// Every row by its URL or path.
+void fetch_rows(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
+                ByteBudget& budget, Recorder& recorder, FetchCounts& counts) {
+  Plan plan(workspace, settings, context,
+            {[&](const FetchExample& row, const std::string& reason, bool known) { recorder.fail(row, reason, known); },
+             [&] { recorder.skip(); },
+             [&](const FetchExample& row, const std::string& reason) { recorder.not_retried(row, reason); }});
+  counts.total = plan.total();
+  counts.same_url = plan.same_url();
+  recorder.expect(plan.files() + plan.urls());
+  plan.for_each_file([&](LocalFile&& file) { recorder.add(std::move(file)); });
+  if (plan.urls() == 0) return;
+  const auto transport = make_curl_transport(settings.network, budget);
+  plan.for_each_url([&](const WantedSource& source) {
+    fetch_all(
+        source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); }, context);
+  });
+}
+
 }  // namespace
 
 std::int64_t FetchCounts::failures() const {
@@ -44,6 +66,18 @@ void FetchSettings::validate() const {
   if (resize < 0 || resize > 16384) {
     fail(ErrorCode::kInvalidArgument, "--resize: expected 1 to 16384 pixels, or 0 for the original, found {}", resize);
   }
+  constexpr std::int64_t kMostImages = 1000000000;
+  if (shards < 0 || shards > kMostImages) {
+    fail(ErrorCode::kInvalidArgument, "--shards: expected 1 to {} images a shard, or 0 for a file each, found {}",
+         kMostImages, shards);
+  }
+  if (!from_shards.empty() && (shards > 0 || resize > 0 || refresh || retry_failed)) {
+    fail(ErrorCode::kInvalidArgument, "--from-shards: expected without {}: images stay as and where they are",
+         shards > 0   ? "--shards"
+         : resize > 0 ? "--resize"
+         : refresh    ? "--refresh"
+                      : "--retry-failed");
+  }
 }
 
 FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSettings& settings,
@@ -51,7 +85,10 @@ FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSetti
   settings.validate();
   const auto start = std::chrono::steady_clock::now();
   require_rows(workspace);
+  std::optional<ShardSource> source;
+  if (!settings.from_shards.empty()) source.emplace(workspace, settings, context);
   FetchLedger ledger(workspace.root() / "images");
+  recover_shards(workspace, ledger);
   if (!ledger.empty()) {
     remove_leftovers(workspace.root() / "images");
     write_tables(workspace, ledger);
@@ -63,22 +100,12 @@ FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSetti
   {
     Recorder recorder(workspace, settings, context, ledger, counts);
     try {
-      Plan plan(
-          workspace, settings, context,
-          {[&](const FetchExample& row, const std::string& reason, bool known) { recorder.fail(row, reason, known); },
-           [&] { recorder.skip(); },
-           [&](const FetchExample& row, const std::string& reason) { recorder.not_retried(row, reason); }});
-      counts.total = plan.total();
-      counts.same_url = plan.same_url();
-      recorder.expect(plan.files() + plan.urls());
-      plan.for_each_file([&](LocalFile&& file) { recorder.add(std::move(file)); });
-      if (plan.urls() > 0) {
-        const auto transport = make_curl_transport(settings.network, budget);
-        plan.for_each_url([&](const WantedSource& source) {
-          fetch_all(
-              source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); },
-              context);
-        });
+      if (source) {
+        source->match(counts);
+        recorder.expect(source->files());
+        source->for_each_file([&](LocalFile&& file) { recorder.add(std::move(file)); });
+      } else {
+        fetch_rows(workspace, settings, context, budget, recorder, counts);
       }
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kCancelled) throw;
@@ -88,6 +115,7 @@ FetchCounts fetch_images(const workspace::Workspace& workspace, const FetchSetti
   }
   write_tables(workspace, ledger);
   if (problem) std::rethrow_exception(problem);
+  if (source) source->count_rest(counts);
   counts.same_content = count_same_content(workspace);
   counts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return counts;

@@ -14,17 +14,10 @@
 #include <optional>
 #include <string_view>
 
-#include "core/fail.h"
+#include "core/io_error.h"
 
 namespace imagerank::fetch {
 namespace {
-
-[[noreturn]] void fail_ledger(const std::filesystem::path& path, const char* action) {
-  const int error = errno;
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  fail(full ? ErrorCode::kResourceLimit : ErrorCode::kIo, "{}: cannot {}: {}", path.string(), action,
-       std::strerror(error));
-}
 
 /// nullopt for a line that is no whole entry.
 std::optional<LedgerEntry> parse_entry(std::string_view line) {
@@ -64,14 +57,14 @@ FetchLedger::~FetchLedger() {
 void FetchLedger::open_and_lock() {
   for (;;) {
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) fail_ledger(path_, "open");
+    if (descriptor_ < 0) fail_io(path_, "open");
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) fail_ledger(path_, "lock");
+      if (errno != EWOULDBLOCK) fail_io(path_, "lock");
       fail(ErrorCode::kUnavailable, "{}: expected no other fetch in this workspace, found one at work", path_.string());
     }
     struct stat mine = {};
     struct stat named = {};
-    if (::fstat(descriptor_, &mine) != 0) fail_ledger(path_, "stat");
+    if (::fstat(descriptor_, &mine) != 0) fail_io(path_, "stat");
     if (::stat(path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) return;
     ::close(descriptor_);  // the run before removed it between our open and our lock
     descriptor_ = -1;
@@ -80,25 +73,25 @@ void FetchLedger::open_and_lock() {
 
 void FetchLedger::drop_torn_line() {
   struct stat state = {};
-  if (::fstat(descriptor_, &state) != 0) fail_ledger(path_, "stat");
+  if (::fstat(descriptor_, &state) != 0) fail_io(path_, "stat");
   // A torn last line would swallow the next one.
   off_t end = state.st_size;
   std::array<char, 4096> block{};
   while (end > 0) {
     const off_t start = std::max<off_t>(0, end - static_cast<off_t>(block.size()));
     const ssize_t count = ::pread(descriptor_, block.data(), static_cast<std::size_t>(end - start), start);
-    if (count != end - start) fail_ledger(path_, "read");
+    if (count != end - start) fail_io(path_, "read");
     const std::size_t line_end = std::string_view(block.data(), static_cast<std::size_t>(count)).rfind('\n');
     end = line_end == std::string_view::npos ? start : start + static_cast<off_t>(line_end) + 1;
     if (line_end != std::string_view::npos) break;
   }
-  if (end != state.st_size && ::ftruncate(descriptor_, end) != 0) fail_ledger(path_, "truncate");
+  if (end != state.st_size && ::ftruncate(descriptor_, end) != 0) fail_io(path_, "truncate");
   empty_ = end == 0;
 }
 
 void FetchLedger::for_each(const std::function<void(const LedgerEntry&)>& visit) const {
   std::ifstream file(path_);
-  if (!file) fail_ledger(path_, "read");
+  if (!file) fail_io(path_, "read");
   for (std::string line; std::getline(file, line);) {
     if (const auto entry = parse_entry(line)) visit(*entry);
   }
@@ -116,18 +109,18 @@ void FetchLedger::append(const LedgerEntry& entry) {
     const ssize_t count = ::write(descriptor_, line.data() + done, line.size() - done);
     if (count < 0) {
       if (errno == EINTR) continue;
-      fail_ledger(path_, "write");
+      fail_io(path_, "write");
     }
     done += static_cast<std::size_t>(count);
   }
 }
 
 void FetchLedger::flush_images() const {
-  if (::syncfs(descriptor_) != 0) fail_ledger(folder_, "flush");
+  if (::syncfs(descriptor_) != 0) fail_io(folder_, "flush");
 }
 
 void FetchLedger::clear() {
-  if (::ftruncate(descriptor_, 0) != 0) fail_ledger(path_, "truncate");
+  if (::ftruncate(descriptor_, 0) != 0) fail_io(path_, "truncate");
   empty_ = true;
 }
 

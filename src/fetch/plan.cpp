@@ -10,11 +10,6 @@
 namespace imagerank::fetch {
 namespace {
 
-bool has_file(const std::filesystem::path& path) {
-  std::error_code error;
-  return std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > 0;
-}
-
 /// "http_5*" matches "http_503".
 bool matches(std::string_view pattern, std::string_view reason) {
   return pattern.ends_with('*') ? reason.starts_with(pattern.substr(0, pattern.size() - 1)) : pattern == reason;
@@ -25,6 +20,12 @@ std::string table_of(const AtomicFile& list) {
 }
 
 }  // namespace
+
+bool is_intact(const workspace::Workspace& workspace, const workspace::Image& row, bool recheck) {
+  const auto path = workspace.resolve(row);
+  if (row.path.empty() || !has_file(path)) return false;
+  return !recheck || row.sha256.empty() || sha256_hex(load_file(path)) == row.sha256;
+}
 
 Plan::Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
            const PlanEvents& events)
@@ -83,7 +84,7 @@ void Plan::judge(const workspace::Image& row, const PlanEvents& events, workspac
   const auto fail_row = [&](const std::string& reason, std::string detail) {
     events.failed({row.image_uid, row.url, std::move(detail)}, reason, row.status == reason);
   };
-  const bool there = row.status == "ok" && is_intact(row);
+  const bool there = row.status == "ok" && is_intact(workspace_, row, settings_.recheck);
   if (there && (!settings_.refresh || row.url.empty())) return events.skipped();
   const bool failed_before = !row.status.empty() && row.status != "ok";
   if (failed_before && !row.url.empty() && !retries(row.status)) return events.not_retried(example, row.status);
@@ -114,16 +115,12 @@ bool Plan::retries(const std::string& status) const {
                              [&](const std::string& pattern) { return matches(pattern, status); });
 }
 
-bool Plan::is_intact(const workspace::Image& row) const {
-  if (row.path.empty() || !has_file(workspace_.resolve(row))) return false;
-  return !settings_.recheck || row.sha256.empty() || sha256_hex(load_file(workspace_.resolve(row))) == row.sha256;
-}
-
 void Plan::for_each_file(const std::function<void(LocalFile&&)>& visit) {
   workspace::Database database(1);
   database.for_each_chunk("SELECT image_uid, path FROM " + table_of(local_list_), [&](const workspace::Table& rows) {
     context_.check_stop();
-    for (std::size_t i = 0; i < rows.row_count; ++i) visit({rows.columns[0].text[i], rows.columns[1].text[i]});
+    for (std::size_t i = 0; i < rows.row_count; ++i)
+      visit({rows.columns[0].text[i], rows.columns[1].text[i], false, ""});
   });
 }
 

@@ -11,11 +11,16 @@
 
 namespace imagerank::fetch {
 
-/// A file that a row names and that no run has looked at yet.
+/// A file that no run has looked at yet.
 struct LocalFile {
   std::string image_uid;
-  std::string path;  ///< as the row has it
+  std::string path;      ///< as the row has it, or is to have it
+  bool offered = false;  ///< by a shard, not named by the row, which stays as it is if the file is broken
+  std::string sha256;    ///< what it must be; "" if nothing says
 };
+
+/// Whether the file of a row is there. @param recheck  and has the checksum that the row has.
+[[nodiscard]] bool is_intact(const workspace::Workspace& workspace, const workspace::Image& row, bool recheck);
 
 /// What a plan says of rows that need no transfer.
 struct PlanEvents {
@@ -45,7 +50,6 @@ class Plan {
   void judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
              workspace::Database::Appender& local);
   [[nodiscard]] bool retries(const std::string& status) const;
-  [[nodiscard]] bool is_intact(const workspace::Image& row) const;
 
   const workspace::Workspace& workspace_;
   const FetchSettings& settings_;

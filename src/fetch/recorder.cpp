@@ -37,6 +37,7 @@ Recorder::Recorder(const workspace::Workspace& workspace, const FetchSettings& s
       counts_(counts),
       queue_(kQueued),
       started_(std::chrono::steady_clock::now()) {
+  if (settings.shards > 0) shards_.emplace(workspace, settings.shards);
   for (int i = 0; i < context.thread_count(); ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -89,6 +90,9 @@ void Recorder::finish() {
   queue_.close();
   threads_.clear();
   rethrow();
+  if (!shards_) return;
+  shards_->finish();
+  counts_.shards.files = shards_->shards();
 }
 
 void Recorder::rethrow() {
@@ -114,10 +118,9 @@ void Recorder::work() {
   }
 }
 
-Recorder::Stored Recorder::keep(const Fetched& fetched) const {
+Recorder::Stored Recorder::examine(const Fetched& fetched, std::string& shrunk) const {
   Stored stored;
-  std::string shrunk;
-  std::string_view bytes = fetched.body.text();
+  stored.kept = fetched.body.text();
   images::Inspection file = fetched.file;
   if (settings_.decode || settings_.resize > 0) {
     try {
@@ -126,7 +129,7 @@ Recorder::Stored Recorder::keep(const Fetched& fetched) const {
         const images::Image small = shrink(image, settings_.resize);
         constexpr int kQuality = 95;
         shrunk = images::encode_jpeg(small, kQuality);
-        bytes = shrunk;
+        stored.kept = shrunk;
         file = {"", "", images::ImageFormat::kJpeg, small.width, small.height};
       }
     } catch (const Error& error) {
@@ -135,19 +138,25 @@ Recorder::Stored Recorder::keep(const Fetched& fetched) const {
       return stored;
     }
   }
-  const std::string& uid = fetched.wanted.image_uid;
-  const auto path = workspace::Workspace::image_path(uid, std::string(images::file_extension(file.format)));
-  write_file_atomically(workspace_.root() / path, bytes, false);  // the tables' writer flushes them all at once
-  stored.entry = {uid,        fetched.wanted.url, "ok",         path.string(),        sha256_hex(bytes),
-                  file.width, file.height,        fetched.etag, fetched.last_modified};
-  stored.bytes = static_cast<std::int64_t>(fetched.body.size());
+  const Wanted& wanted = fetched.wanted;
+  stored.format = file.format;
+  stored.entry = {wanted.image_uid, wanted.url,           "ok", "", sha256_hex(stored.kept), file.width, file.height,
+                  fetched.etag,     fetched.last_modified};
   return stored;
 }
 
 void Recorder::store(Fetched& fetched) {
   const Wanted& wanted = fetched.wanted;
-  Stored stored = keep(fetched);
-  fetched.body.clear();
+  std::string shrunk;
+  Stored stored = examine(fetched, shrunk);
+  const auto size = static_cast<std::int64_t>(fetched.body.size());
+  const std::string extension(images::file_extension(stored.format));
+  if (stored.reason.empty() && !shards_) {
+    stored.entry.path = workspace::Workspace::image_path(wanted.image_uid, extension).string();
+    // The tables' writer flushes them all at once.
+    write_file_atomically(workspace_.root() / stored.entry.path, stored.kept, false);
+  }
+  if (!shards_) fetched.body.clear();
   const std::lock_guard lock(mutex_);
   if (!stored.reason.empty() && wanted.has_file) {
     counts_.skipped += wanted.copies;
@@ -156,9 +165,11 @@ void Recorder::store(Fetched& fetched) {
     ledger_.append({wanted.image_uid, wanted.url, stored.reason, "", "", 0, 0, "", ""});
     record_failure({wanted.image_uid, wanted.url, stored.detail}, stored.reason, wanted.copies);
   } else {
+    // Shard and ledger under one lock, so that a kill leaves no image before the last that the ledger lacks.
+    if (shards_) stored.entry.path = shards_->add(stored.entry, extension, stored.kept);
     ledger_.append(stored.entry);
     counts_.ok += wanted.copies;
-    counts_.bytes += stored.bytes;
+    counts_.bytes += size;
   }
   report();
 }
@@ -171,6 +182,10 @@ void Recorder::check(const LocalFile& file) {
     found = images::inspect_image(std::as_bytes(std::span(bytes)));
     if (found.ok() && settings_.decode) static_cast<void>(images::decode_image(std::as_bytes(std::span(bytes))));
     if (found.ok()) sha256 = sha256_hex(bytes);
+    if (found.ok() && !file.sha256.empty() && file.sha256 != sha256) {
+      found.reason = "checksum";
+      found.detail = fmt::format("{}: expected SHA-256 {}, found {}", file.path, file.sha256, sha256);
+    }
   } catch (const Error& error) {
     found.reason = images::failure_reason(error.code());
     found.detail = error.what();
@@ -179,6 +194,9 @@ void Recorder::check(const LocalFile& file) {
   if (found.ok()) {
     ledger_.append({file.image_uid, "", "ok", file.path, sha256, found.width, found.height, "", ""});
     ++counts_.ok;
+  } else if (file.offered) {
+    ++counts_.shards.broken[found.reason];
+    counts_.shards.examples.try_emplace(found.reason, FetchExample{file.image_uid, file.path, found.detail});
   } else {
     ledger_.append({file.image_uid, "", found.reason, "", "", 0, 0, "", ""});
     record_failure({file.image_uid, "", found.detail}, found.reason, 1);

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "fetch/fetch.h"
 #include "fetch/ledger.h"
 #include "fetch/plan.h"
+#include "fetch/shards.h"
 
 namespace imagerank::fetch {
 
@@ -36,7 +39,7 @@ class Recorder {
   void fail(const FetchExample& row, const std::string& reason, bool known);
   void skip();
   void not_retried(const FetchExample& row, const std::string& reason);
-  /// Waits for the threads. No add() after it.
+  /// Waits for the threads, ends the shards. No add() after it.
   void finish();
 
  private:
@@ -45,13 +48,15 @@ class Recorder {
     std::string reason;
     std::string detail;
     LedgerEntry entry;
-    std::int64_t bytes = 0;
+    images::ImageFormat format = images::ImageFormat::kUnknown;
+    std::string_view kept;  ///< what is to be stored: the body, or `shrunk`
   };
 
   void work();
   void store(Fetched& fetched);
   void check(const LocalFile& file);
-  Stored keep(const Fetched& fetched) const;
+  /// @param shrunk  holds the resized image, if there is one.
+  Stored examine(const Fetched& fetched, std::string& shrunk) const;
   void record_failure(const FetchExample& row, const std::string& reason, std::int64_t copies);
   void rethrow();
   void report();
@@ -63,7 +68,8 @@ class Recorder {
   FetchCounts& counts_;  // mutex_
   BoundedQueue<Item> queue_;
   std::mutex mutex_;
-  std::exception_ptr problem_;  // mutex_
+  std::exception_ptr problem_;         // mutex_
+  std::optional<ShardWriter> shards_;  // mutex_
   std::int64_t expected_ = 0;
   std::int64_t done_ = 0;  // mutex_
   std::chrono::steady_clock::time_point started_;

@@ -5,6 +5,7 @@
 
 #include "core/fail.h"
 #include "preferences/formats.h"
+#include "workspace/file_patterns.h"
 
 namespace imagerank::preferences {
 namespace {
@@ -23,33 +24,6 @@ constexpr std::array kFormats = {
     Format{"jsonl", "any JSON Lines or JSON list, by --columns", read_jsonl},
     Format{"parquet", "any Parquet table, by --columns", read_parquet},
 };
-
-/// Patterns become the files that they match.
-std::vector<std::filesystem::path> expand(workspace::Database& database,
-                                          const std::vector<std::filesystem::path>& files) {
-  std::vector<std::filesystem::path> found;
-  const auto add = [&](const std::filesystem::path& file) {
-    if (std::ranges::find(found, file) == found.end()) found.push_back(file);
-  };
-  for (const std::filesystem::path& file : files) {
-    std::error_code error;
-    if (std::filesystem::is_directory(file, error))
-      fail(ErrorCode::kInvalidArgument, "{}: expected a file, found a folder; '{}/*.parquet' names the files in it",
-           file.string(), file.string());
-    if (std::filesystem::exists(file, error)) {
-      add(file);
-      continue;
-    }
-    if (file.string().find_first_of("*?[") == std::string::npos)
-      fail(ErrorCode::kNotFound, "{}: expected a file, found nothing", file.string());
-    const auto matches =
-        database.query(fmt::format("SELECT file FROM glob({}) ORDER BY file", workspace::sql_literal(file.string())));
-    if (matches.row_count == 0)
-      fail(ErrorCode::kNotFound, "{}: expected at least one file, found no match", file.string());
-    for (const std::string& match : matches.columns[0].text) add(match);
-  }
-  return found;
-}
 
 }  // namespace
 
@@ -79,7 +53,7 @@ ImportCounts import_files(const workspace::Workspace& workspace, const Format& f
   if (!options.columns.empty() && !format.takes_columns())
     fail(ErrorCode::kInvalidArgument, "--columns: expected csv, jsonl or parquet, found {}", format.name);
   Incoming incoming(workspace, context);
-  const auto expanded = expand(incoming.database(), files);
+  const auto expanded = workspace::expand_patterns(files, "*.parquet");
   for (std::size_t i = 0; i < expanded.size(); ++i) {
     context.check_stop();
     if (expanded.size() > 1) context.report({"read files", i, expanded.size(), expanded[i].filename().string()});

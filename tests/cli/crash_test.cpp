@@ -10,13 +10,16 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <thread>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
+#include "core/mapped_file.h"
 #include "core/random.h"
+#include "core/tar.h"
 #include "embeddings/embedding_cache.h"
 #include "embeddings/embedding_log.h"
 #include "images/decode.h"
@@ -211,6 +214,24 @@ TEST_F(KilledFetch, CarriesOnWithWhatIsMissing) {
   EXPECT_GE(result["skipped"].get<int>(), 50);
   EXPECT_LE(server_.requests(), kImages + 4 * kUnderWay) << "no more than what was under way is fetched again";
   expect_all_there();
+}
+
+TEST_F(KilledFetch, IntoShardsLosesNothingAndHoldsEachImageOnce) {
+  arguments_.insert(arguments_.end(), {"--shards", "15"});
+  const auto asked = [&](int requests) { return [this, requests] { return server_.requests() >= requests; }; };
+  const auto result = kill_and_carry_on(arguments_, data_, {asked(1), asked(12), asked(25), asked(40), asked(60)});
+  EXPECT_EQ(result["ok"].get<int>() + result["skipped"].get<int>(), kImages);
+  EXPECT_LE(server_.requests(), kImages + 5 * kUnderWay) << "no more than what was under way is fetched again";
+  expect_all_there();
+  std::multiset<std::string> members;
+  for (const auto& entry : std::filesystem::directory_iterator(data_ / "images/shards")) {
+    EXPECT_EQ(entry.path().extension(), ".tar");
+    const MappedFile file(entry.path());
+    TarReader reader(file.bytes(), entry.path().string());
+    while (const auto member = reader.next()) members.insert(member->name);
+  }
+  EXPECT_EQ(members.size(), 2U * kImages);
+  for (int i = 0; i < kImages; ++i) EXPECT_EQ(members.count(fmt::format("i{}.png", i)), 1U) << i;
 }
 
 TEST_F(KilledFetch, AtFiftyRandomMomentsLosesNothing) {
@@ -502,9 +523,13 @@ TEST_F(FullDisk, Fetch) {
     workspace::Workspace::create(data).write_images(rows);
   };
   for (const std::uint64_t more : {0U, 100000U}) {
-    try_on_full_disk(
-        prepare, [](const Path& data) { return Arguments{"fetch", "--data", data, "--allow-local"}; }, more);
-    if (IsSkipped()) return;
+    for (const char* const shards : {"0", "4"}) {
+      try_on_full_disk(
+          prepare,
+          [&](const Path& data) { return Arguments{"fetch", "--data", data, "--allow-local", "--shards", shards}; },
+          more);
+      if (IsSkipped()) return;
+    }
   }
 }
 

@@ -428,6 +428,47 @@ TEST(FetchCommand, DecodesAndResizesWhereAsked) {
   EXPECT_EQ(big.sha256, sha256_hex(load_file(folder.path() / big.path)));
 }
 
+TEST(FetchCommand, ShardsAreReadByWhatComesNext) {
+  const TemporaryFolder folder;
+  HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
+  const std::filesystem::path first = folder / "first";
+  const std::filesystem::path second = folder / "second";
+  std::vector<Image> rows = {row("a", server.url("/a")), row("b", server.url("/bb"))};
+  Workspace::create(first).write_images(rows);
+  FetchOptions options = local(first);
+  options.settings.shards = 2;
+  const Outcome written = fetch(options);
+  EXPECT_EQ(written.json["shards"]["files"], 1);
+  EXPECT_EQ(images::load_image(first / by_uid(first).at("b").path).width, 3);
+
+  rows.push_back(row("c", server.url("/c")));
+  Workspace::create(second).write_images(rows);
+  options = local(second);
+  options.settings.from_shards = {first / "images/shards/*.tar"};
+  const Outcome taken = fetch(options);
+  EXPECT_EQ(taken.code, 0);
+  EXPECT_EQ(taken.json["ok"], 2);
+  EXPECT_EQ(taken.json["left"], 1);
+  EXPECT_EQ(taken.json["shards"]["images"], 2);
+  EXPECT_EQ(images::load_image(second / by_uid(second).at("a").path).width, 2);
+  options.strict = true;
+  EXPECT_EQ(fetch(options).code, 1);
+}
+
+TEST(FetchCommand, BrokenShardsAreWarnedOfLineByLine) {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 12; ++i) test::write_text(folder / fmt::format("{:02}.tar", i), "no archive");
+  Workspace::create(folder / "w").write_images({row("a", "")});
+  FetchOptions options = local(folder / "w");
+  options.settings.from_shards = {folder / "*.tar"};
+  const Outcome outcome = fetch(options);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.json["shards"]["broken_archives"].size(), 12U);
+  EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 12) << "ten of them, how many, and that nothing was found";
+  EXPECT_THAT(outcome.err, HasSubstr("00.tar: at byte 0: expected a tar header"));
+  EXPECT_THAT(outcome.err, HasSubstr("12 archives are broken"));
+}
+
 TEST(FetchCommand, NamesThatDifferOnlyByCaseAreTwoImages) {
   const TemporaryFolder folder;
   HttpServer server([](const HttpRequest& request) { return png_response(request.path); });
@@ -482,9 +523,9 @@ TEST(FetchCommand, OptionsHaveTheContractsNames) {
   const std::string data = folder.path().string();
   EXPECT_NO_THROW(
       app.parse(fmt::format("fetch --data {} --concurrency 4 --retries 2 --retry-failed --allow-local "
-                            "--timeout 5 --max-bytes 1000 --strict",
+                            "--timeout 5 --max-bytes 1000 --strict --shards 100",
                             data)));
-  EXPECT_THAT(command->help(), HasSubstr("Example:"));
+  EXPECT_THAT(command->help(), HasSubstr("Examples:"));
 }
 
 TEST(FetchCommand, FetchesTheRealImages) {

@@ -13,9 +13,11 @@
 #include "clip/tokenizer_files.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
+#include "core/mapped_file.h"
 #include "core/npy.h"
 #include "core/random.h"
 #include "core/safetensors.h"
+#include "core/tar.h"
 #include "images/decode.h"
 #include "images/encode.h"
 #include "support/test_support.h"
@@ -66,6 +68,14 @@ void open_whole(const std::filesystem::path& path) {
     if (parsed.is_discarded()) throw std::runtime_error("not JSON");
   } else if (extension == ".png" || extension == ".jpg") {
     static_cast<void>(images::load_image(path));
+  } else if (extension == ".tar") {
+    const MappedFile file(path);
+    TarReader reader(file.bytes(), path.string());
+    while (const auto member = reader.next()) {
+      if (member->name.ends_with(".png")) {
+        static_cast<void>(images::decode_image(file.bytes().subspan(member->offset, member->size)));
+      }
+    }
   } else if (load_file(path).empty()) {
     throw std::runtime_error("an empty file");
   }
