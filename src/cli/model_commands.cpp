@@ -1,5 +1,7 @@
 #include "cli/model_commands.h"
 
+#include <malloc.h>
+
 #include <array>
 #include <utility>
 
@@ -20,10 +22,19 @@
 namespace imagerank::cli {
 namespace {
 
-/// The command, with libtorch set up for it first.
+/// Images come and go by the megabyte, and memory that was given back to the system is dear to get again: it would
+/// take more time than a PNG's decoding.
+void keep_freed_memory() {
+  constexpr int kLargestBlock = 32 << 20, kSpare = 256 << 20;  // the first is the most that glibc takes
+  mallopt(M_MMAP_THRESHOLD, kLargestBlock);
+  mallopt(M_TRIM_THRESHOLD, kSpare);
+}
+
+/// The command, with libtorch and memory set up for it first.
 template <AddCommand* kAdd>
 std::function<int(Terminal&)> on_libtorch(CLI::App& command) {
   return [action = kAdd(command)](Terminal& terminal) {
+    keep_freed_memory();
     if (terminal.options().threads > 0) clip::set_tower_threads(terminal.options().threads);
     if (const auto warning = clip::slow_blas_warning()) terminal.warn(*warning);
     return action(terminal);
