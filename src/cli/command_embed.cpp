@@ -224,9 +224,8 @@ void check_pixels(const NpyFile& file, const std::filesystem::path& path, std::s
 
 void embed_pixels(const NpyFile& file, const clip::Encoder& encoder, std::size_t batch_size, const RunContext& context,
                   Output& output) {
-  constexpr std::size_t kPixelRows = 32;
   const std::size_t rows = file.shape()[0], dim = encoder.dim();
-  if (batch_size == 0) batch_size = kPixelRows;
+  if (batch_size == 0) batch_size = 4 * encoder.group_size();  // turns for several threads
   for (std::size_t begin = 0; begin < rows; begin += batch_size) {
     context.check_stop();
     const std::size_t count = std::min(batch_size, rows - begin);

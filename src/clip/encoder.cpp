@@ -60,10 +60,13 @@ std::string content_hash(const std::filesystem::path& folder, const std::filesys
   return hash.hex_digest();
 }
 
-/// Calls work(first, last) for shares of [0, count), of `group` at most, on `threads` threads.
+/// Calls work(first, last) for shares of [0, count), as equal as whole turns of all threads make them, of `group` at
+/// most.
 void share(std::size_t count, std::size_t group, std::size_t threads,
            const std::function<void(std::size_t, std::size_t)>& work) {
-  group = std::clamp<std::size_t>((count + threads - 1) / threads, 1, group);
+  const auto parts = [](std::size_t whole, std::size_t part) { return (whole + part - 1) / part; };
+  const std::size_t turns = std::max<std::size_t>(1, parts(count, group * threads));
+  group = std::max<std::size_t>(1, parts(count, turns * threads));
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::exception_ptr error;
