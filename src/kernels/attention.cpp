@@ -55,7 +55,7 @@ void HeadAttention::attend(const Kernels& kernels, const std::byte* queries, std
   const Tile& tile = kernels.tile(format_);
   const std::size_t size = bytes_of(format_);
   const auto steps_of = [&](std::size_t numbers) { return numbers * size / kStepBytes; };
-  alignas(64) float sums[32 * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
+  alignas(64) float sums[kSpareRows * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
   for (std::size_t row = 0; row < count; row += tile.height) {
     const std::size_t height = std::min(tile.height, count - row);
     // No row of this tile sees a key beyond.

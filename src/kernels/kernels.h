@@ -12,8 +12,8 @@ namespace imagerank::kernels {
 
 /// The inner loop of a product: `height` rows by kPanelColumns columns.
 struct Tile {
-  std::size_t height = 0;
-  const char* name = "";  ///< the instructions, as `models info` says them
+  std::size_t height = 0;  ///< at most kSpareRows
+  const char* name = "";   ///< the instructions, as `models info` says them
   /// tile [height, kPanelColumns] (float32, int32 for kInt8) = rows * panel, over `steps` steps.
   /// @param rows  height rows, `stride` bytes apart. @param panel  [steps, kPanelColumns, kStepBytes].
   void (*run)(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps,

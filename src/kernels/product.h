@@ -83,7 +83,7 @@ void multiply(const Kernels& kernels, const ProductRows& rows, std::size_t count
               std::size_t first, std::size_t last, std::size_t part, Finish&& finish) {
   const Tile& kernel = kernels.tile(weights.format());
   const std::size_t steps = weights.part_steps();
-  alignas(64) float tile[32 * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
+  alignas(64) float tile[kSpareRows * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
   for (std::size_t panel = first; panel < last; ++panel) {
     const std::byte* columns = weights.panel(panel, part);
     for (std::size_t row = 0; row < count; row += kernel.height) {
