@@ -82,8 +82,8 @@ class CpuTowers::Lease {
   std::unique_ptr<Buffers> buffers_;
 };
 
-CpuTowers::CpuTowers(const WeightReader& weights, Format format, kernels::Level level)
-    : config_(weights.config()), kernels_(kernels::kernels_of(level)) {
+CpuTowers::CpuTowers(const WeightReader& weights, Format format, const kernels::Kernels& kernels)
+    : config_(weights.config()), kernels_(kernels) {
   const std::size_t dim = size(config_.projection_dim), width = size(config_.vision.width);
   vision_ = std::make_unique<Tower>(config_.vision, weights, "vision", ".post_norm", dim, format, kernels_);
   text_ = std::make_unique<Tower>(config_.text, weights, "text", ".final_norm", dim, format, kernels_);

@@ -20,8 +20,8 @@ namespace imagerank::clip {
 /// Made for one core: a group's activations fit its second cache, and weights pass through once a group.
 class CpuTowers {
  public:
-  /// @param level  one that kernels::best_level allows. @pre obstacle(config) is empty.
-  CpuTowers(const WeightReader& weights, kernels::Format format, kernels::Level level);
+  /// @pre obstacle(config) is empty.
+  CpuTowers(const WeightReader& weights, kernels::Format format, const kernels::Kernels& kernels);
   ~CpuTowers();
 
   /// Why a model cannot run on these kernels; "" if it can.

@@ -42,16 +42,19 @@ std::string native_obstacle(const ModelConfig& config, Device device) {
   return CpuTowers::obstacle(config);
 }
 
+kernels::Kernels native_kernels() { return kernels::kernels_of(*kernels::best_level(level_limit())); }
+
 std::string describe_native(Precision precision) {
-  const kernels::Level level = *kernels::best_level(level_limit());
-  return fmt::format("native, {}", kernels::kernels_of(level).tile(format_of(precision)).name);
+  std::string description = fmt::format("native, {}", native_kernels().tile(format_of(precision)).name);
+  const std::string& obstacle = kernels::amx_obstacle();
+  if (precision != Precision::kFp32 && !obstacle.empty()) description += fmt::format(" (not AMX: {})", obstacle);
+  return description;
 }
 
 class NativeEngine : public TowerEngine {
  public:
   NativeEngine(const WeightReader& weights, Precision precision)
-      : towers_(weights, format_of(precision), *kernels::best_level(level_limit())),
-        description_(describe_native(precision)) {}
+      : towers_(weights, format_of(precision), native_kernels()), description_(describe_native(precision)) {}
 
   [[nodiscard]] std::size_t image_group() const noexcept override { return towers_.image_group(); }
   [[nodiscard]] std::size_t text_group() const noexcept override { return CpuTowers::text_group(); }

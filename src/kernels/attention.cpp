@@ -56,13 +56,14 @@ void HeadAttention::attend(const Kernels& kernels, const std::byte* queries, std
   const std::size_t size = bytes_of(format_);
   const auto steps_of = [&](std::size_t numbers) { return numbers * size / kStepBytes; };
   alignas(64) float sums[kSpareRows * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
+  tile.prepare();
   for (std::size_t row = 0; row < count; row += tile.height) {
     const std::size_t height = std::min(tile.height, count - row);
     // No row of this tile sees a key beyond.
     const std::size_t seen = causal ? std::min(length_, first + row + height) : length_;
     const std::size_t columns = round_up(seen, kPanelColumns);
     for (std::size_t key = 0; key < columns; key += kPanelColumns) {
-      tile.run(queries + row * stride, stride, keys_.data() + key * depth_ * size, steps_of(depth_), sums);
+      tile.run(queries + row * stride, stride, keys_.data() + key * depth_ * size, steps_of(depth_), sums, false);
       kernels.rows.store(sums, height, kNoBias.data(), scores_.row(0) + key, scores_.stride());
     }
     for (std::size_t r = 0; r < height; ++r) {
@@ -71,7 +72,7 @@ void HeadAttention::attend(const Kernels& kernels, const std::byte* queries, std
     const std::byte* weights = probabilities(kernels, height, columns);
     for (std::size_t panel = 0; panel < depth_ / kPanelColumns; ++panel) {
       tile.run(weights, scores_.stride() * sizeof(float), values_.data() + panel * longest_ * kPanelColumns * size,
-               steps_of(columns), sums);
+               steps_of(columns), sums, false);
       kernels.rows.store(sums, height, kNoBias.data(), context + row * context_stride + panel * kPanelColumns,
                          context_stride);
     }

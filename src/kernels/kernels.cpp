@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/levels.h"
+#include "kernels/tile_check.h"
 
 namespace imagerank::kernels {
 namespace {
@@ -23,14 +24,34 @@ bool supports_bf16() { return __builtin_cpu_supports("avx512bf16") != 0; }
 bool supports_vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
 // NOLINTEND(readability-implicit-bool-conversion)
 
-/// AMX-TILE, AMX-BF16 and AMX-INT8 by CPUID, and the system's leave to use the tiles' state.
-bool supports_amx() {
+/// XCR0: the state that the system saves for programs.
+__attribute__((target("xsave"))) std::uint64_t enabled_state() { return __builtin_ia32_xgetbv(0); }
+
+struct Amx {
+  bool usable = false;
+  std::string obstacle;  ///< where the CPU has it
+};
+
+/// AMX-TILE, AMX-BF16 and AMX-INT8 by CPUID, which a virtual machine may show without more; the system's leave to use
+/// the tiles' state, which Linux has since 5.16; and what the tiles do.
+Amx find_amx() {
   unsigned int a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
   constexpr unsigned int kBf16 = 1U << 22, kTile = 1U << 24, kInt8 = 1U << 25;
-  if ((d & kBf16) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return false;
+  if ((d & kBf16) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return {};
+  constexpr std::uint64_t kTileState = 3U << 17;  // configuration and data
+  if ((enabled_state() & kTileState) != kTileState) return {false, "the system does not save tiles"};
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return {false, "the system does not permit tiles"};
+  for (const Format format : {Format::kBf16, Format::kInt8}) {
+    if (!tile_is_right(amx_tile(format), format)) return {false, "the tiles give wrong numbers"};
+  }
+  return {true, ""};
+}
+
+const Amx& amx() {
+  static const Amx kAmx = supports_avx512() ? find_amx() : Amx{};
+  return kAmx;
 }
 
 }  // namespace
@@ -44,10 +65,12 @@ std::optional<Level> best_level(Level limit) {
   static const std::optional<Level> kBest = []() -> std::optional<Level> {
     if (!supports_avx2()) return std::nullopt;
     if (!supports_avx512()) return Level::kAvx2;
-    return supports_amx() ? Level::kAmx : Level::kAvx512;
+    return amx().usable ? Level::kAmx : Level::kAvx512;
   }();
   return kBest ? std::optional(std::min(*kBest, limit)) : std::nullopt;
 }
+
+const std::string& amx_obstacle() { return amx().obstacle; }
 
 Kernels kernels_of(Level level) {
   if (level == Level::kAvx2) {

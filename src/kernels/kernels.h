@@ -14,10 +14,15 @@ namespace imagerank::kernels {
 struct Tile {
   std::size_t height = 0;  ///< at most kSpareRows
   const char* name = "";   ///< the instructions, as `models info` says them
-  /// tile [height, kPanelColumns] (float32, int32 for kInt8) = rows * panel, over `steps` steps.
+  /// tile [height, kPanelColumns] (float32, int32 for kInt8) = rows * panel, over `steps` steps, whole blocks.
   /// @param rows  height rows, `stride` bytes apart. @param panel  [steps, kPanelColumns, kStepBytes].
-  void (*run)(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps,
-              void* tile) = nullptr;
+  /// @param add  tile += instead: steps may be taken in several calls, and give the same bits as in one.
+  void (*run)(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+              bool add) = nullptr;
+  /// Makes the calling thread ready for run, until it calls another library.
+  void (*prepare)() = [] {};
+  /// Steps of a panel that stay in the first cache while all rows pass; 0 where it does not pay.
+  std::size_t cached_steps = 0;
 };
 
 /// A few numbers of a row that would spoil the scale of all others, kept out of it: real CLIP has channels tens of
@@ -84,8 +89,11 @@ enum class Level : std::uint8_t {
 /// "avx2", "avx512", "amx".
 [[nodiscard]] const char* level_name(Level level) noexcept;
 
-/// The best that CPU and system allow, at most `limit`; empty below AVX2. Asks the system for AMX once a process.
+/// The best that CPU and system allow, at most `limit`; empty below AVX2. Asks the system for AMX once a process, and
+/// tries its tiles.
 [[nodiscard]] std::optional<Level> best_level(Level limit = Level::kAmx);
+/// Why the AMX that the CPU says it has is not used; "" where it is, and on a CPU without.
+[[nodiscard]] const std::string& amx_obstacle();
 /// The kernels of a level that best_level allows.
 [[nodiscard]] Kernels kernels_of(Level level);
 

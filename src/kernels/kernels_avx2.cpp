@@ -125,6 +125,7 @@ struct Fp32Dot {
   static Pair split_weights(__m256i b) { return _mm256_castsi256_ps(b); }
   static Pair split_number(__m256i a) { return _mm256_castsi256_ps(a); }
   static Sum add(Sum sum, Pair a, Pair b) { return _mm256_fmadd_ps(a, b, sum); }
+  static Sum load(const void* sums) { return _mm256_loadu_ps(static_cast<const float*>(sums)); }
   static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
 };
 
@@ -144,6 +145,7 @@ struct Bf16Dot {
   static Sum add(Sum sum, Pair a, Pair b) {
     return _mm256_fmadd_ps(a.odd, b.odd, _mm256_fmadd_ps(a.even, b.even, sum));
   }
+  static Sum load(const void* sums) { return _mm256_loadu_ps(static_cast<const float*>(sums)); }
   static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
 };
 
@@ -165,17 +167,22 @@ struct Int8Dot {
     const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(a.even, b.even), _mm256_madd_epi16(a.odd, b.odd));
     return _mm256_add_epi32(sum, products);
   }
+  static Sum load(const void* sums) { return _mm256_loadu_si256(static_cast<const __m256i*>(sums)); }
   static void store(void* out, Sum sum) { _mm256_storeu_si256(static_cast<__m256i*>(out), sum); }
 };
 
 /// Half a panel's columns.
 template <class Dot>
-void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, std::byte* out) {
+void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, std::byte* out,
+              bool add) {
   constexpr std::size_t kHeight = Dot::kHeight;
   // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
   typename Dot::Sum left[kHeight], right[kHeight];
 #pragma GCC unroll 6
-  for (std::size_t r = 0; r < kHeight; ++r) left[r] = right[r] = Dot::zero();
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    left[r] = add ? Dot::load(out + r * kPanelColumns * 4) : Dot::zero();
+    right[r] = add ? Dot::load(out + r * kPanelColumns * 4 + 32) : Dot::zero();
+  }
   for (std::size_t step = 0; step < steps; ++step) {
     const auto b0 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel)));
     const auto b1 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32)));
@@ -197,10 +204,11 @@ void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel,
 }
 
 template <class Dot>
-void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile) {
+void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+              bool add) {
   auto* out = static_cast<std::byte*>(tile);
-  run_half<Dot>(rows, stride, panel, steps, out);
-  run_half<Dot>(rows, stride, panel + kPanelColumns * kStepBytes / 2, steps, out + kPanelColumns * 2);
+  run_half<Dot>(rows, stride, panel, steps, out, add);
+  run_half<Dot>(rows, stride, panel + kPanelColumns * kStepBytes / 2, steps, out + kPanelColumns * 2, add);
 }
 
 }  // namespace

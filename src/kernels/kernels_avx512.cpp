@@ -126,6 +126,7 @@ struct Fp32Dot {
   static Sum add(Sum sum, __m512i a, __m512i b) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
   }
+  static Sum load(const void* sums) { return _mm512_loadu_ps(sums); }
   static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
 };
 
@@ -135,6 +136,7 @@ struct Bf16Dot {
   static Sum add(Sum sum, __m512i a, __m512i b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
+  static Sum load(const void* sums) { return _mm512_loadu_ps(sums); }
   static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
 };
 
@@ -142,6 +144,7 @@ struct Int8Dot {
   using Sum = __m512i;
   static Sum zero() { return _mm512_setzero_si512(); }
   static Sum add(Sum sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  static Sum load(const void* sums) { return _mm512_loadu_si512(sums); }
   static void store(void* out, Sum sum) { _mm512_storeu_si512(out, sum); }
 };
 
@@ -149,11 +152,16 @@ struct Int8Dot {
 constexpr std::size_t kHeight = 14;
 
 template <class Dot>
-void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile) {
+void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+              bool add) {
+  auto* out = static_cast<std::byte*>(tile);
   // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
   typename Dot::Sum left[kHeight], right[kHeight];
 #pragma GCC unroll 14
-  for (std::size_t r = 0; r < kHeight; ++r) left[r] = right[r] = Dot::zero();
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    left[r] = add ? Dot::load(out + r * kPanelColumns * 4) : Dot::zero();
+    right[r] = add ? Dot::load(out + r * kPanelColumns * 4 + 64) : Dot::zero();
+  }
   for (std::size_t step = 0; step < steps; ++step) {
     const __m512i b0 = _mm512_loadu_si512(panel);
     const __m512i b1 = _mm512_loadu_si512(panel + 64);
@@ -167,7 +175,6 @@ void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel,
       right[r] = Dot::add(right[r], a, b1);
     }
   }
-  auto* out = static_cast<std::byte*>(tile);
 #pragma GCC unroll 14
   for (std::size_t r = 0; r < kHeight; ++r) {
     Dot::store(out + r * kPanelColumns * 4, left[r]);

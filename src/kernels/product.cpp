@@ -48,6 +48,7 @@ void PackedMatrix::pack_column(const float* weights, std::size_t column, std::si
 ProductRows::ProductRows(std::size_t capacity, std::size_t depth, Format format, bool tiled)
     : format_(format), depth_(depth), stride_(padded_depth(depth, format) * bytes_of(format) + kBlockBytes) {
   buffer_ = Buffer((capacity + kSpareRows) * stride_);
+  sums_ = Buffer((capacity + kSpareRows) * kPanelColumns * sizeof(float));
   if (format != Format::kInt8) return;
   scales_.resize(capacity + kSpareRows);
   if (tiled) tiles_ = FloatRows(capacity, depth);

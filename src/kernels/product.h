@@ -29,8 +29,9 @@ class PackedMatrix {
   /// Padded depth of a part.
   [[nodiscard]] std::size_t part_depth() const noexcept { return part_depth_; }
   [[nodiscard]] std::size_t part_steps() const noexcept { return part_depth_ * bytes_of(format_) / kStepBytes; }
+  [[nodiscard]] std::size_t part_bytes() const noexcept { return part_steps() * kPanelColumns * kStepBytes; }
   [[nodiscard]] const std::byte* panel(std::size_t index, std::size_t part) const noexcept {
-    return buffer_.data() + (index * parts_ + part) * part_steps() * kPanelColumns * kStepBytes;
+    return buffer_.data() + (index * parts_ + part) * part_bytes();
   }
   [[nodiscard]] const float* scales(std::size_t panel) const noexcept { return scales_.data() + panel * kPanelColumns; }
   [[nodiscard]] const std::int32_t* sums(std::size_t panel, std::size_t part) const noexcept {
@@ -66,13 +67,35 @@ class ProductRows {
   /// After the last tile of rows [0, count): a row's scale is known only now.
   void finish(const Kernels& kernels, std::size_t count);
   void copy_row(std::size_t from, ProductRows& target, std::size_t to) const;
+  /// Where multiply keeps the tiles of one panel: [capacity, kPanelColumns], and spare rows.
+  [[nodiscard]] float* sums() const noexcept { return reinterpret_cast<float*>(sums_.data()); }
 
  private:
   Format format_ = Format::kFp32;
   std::size_t depth_ = 0, stride_ = 0;
-  Buffer buffer_;
+  Buffer buffer_, sums_;
   std::vector<RowScale> scales_;
   FloatRows tiles_;  ///< kInt8, until finish
+};
+
+/// What is read next, on its way to the second cache, a share at a time.
+class Prefetch {
+ public:
+  /// @param shares  calls of fetch() that fetch all. @param begin  nullptr: nothing.
+  Prefetch(const std::byte* begin, std::size_t bytes, std::size_t shares)
+      : at_(begin), left_(begin == nullptr ? 0 : bytes), share_(round_up((bytes + shares - 1) / shares, kBlockBytes)) {}
+  void fetch() noexcept {
+    constexpr int kRead = 0, kSecondCache = 2;
+    for (std::size_t got = 0; got < share_ && left_ > 0; got += kBlockBytes) {
+      __builtin_prefetch(at_, kRead, kSecondCache);
+      at_ += kBlockBytes;
+      left_ -= kBlockBytes;
+    }
+  }
+
+ private:
+  const std::byte* at_;
+  std::size_t left_, share_;  ///< bytes
 };
 
 /// Calls finish(first row, height, column, tile) for each tile of rows [0, count) times panels [first, last) over one
@@ -82,18 +105,30 @@ template <class Finish>
 void multiply(const Kernels& kernels, const ProductRows& rows, std::size_t count, const PackedMatrix& weights,
               std::size_t first, std::size_t last, std::size_t part, Finish&& finish) {
   const Tile& kernel = kernels.tile(weights.format());
+  // A panel that the first cache does not hold passes over the rows in pieces, and their sums wait in the second.
   const std::size_t steps = weights.part_steps();
-  alignas(64) float tile[kSpareRows * kPanelColumns];  // NOLINT(modernize-avoid-c-arrays): not zeroed on each call
+  const std::size_t pieces = kernel.cached_steps == 0 ? 1 : (steps + kernel.cached_steps - 1) / kernel.cached_steps;
+  const std::size_t piece = round_up((steps + pieces - 1) / pieces, kBlockBytes / kStepBytes);
+  const std::size_t runs = (count + kernel.height - 1) / kernel.height * pieces;
+  kernel.prepare();
   for (std::size_t panel = first; panel < last; ++panel) {
     const std::byte* columns = weights.panel(panel, part);
-    for (std::size_t row = 0; row < count; row += kernel.height) {
-      const std::size_t height = std::min(kernel.height, count - row);
-      kernel.run(rows.row(row), rows.stride(), columns, steps, tile);
-      if (weights.format() == Format::kInt8) {
-        kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part), weights.scales(panel),
-                               columns);
+    Prefetch next_panel(panel + 1 < last ? weights.panel(panel + 1, part) : nullptr, weights.part_bytes(), runs);
+    for (std::size_t step = 0; step < steps; step += piece) {
+      const std::size_t length = std::min(piece, steps - step);
+      for (std::size_t row = 0; row < count; row += kernel.height) {
+        float* const tile = rows.sums() + (pieces == 1 ? 0 : row * kPanelColumns);
+        kernel.run(rows.row(row) + step * kStepBytes, rows.stride(), columns + step * kPanelColumns * kStepBytes,
+                   length, tile, step != 0);
+        next_panel.fetch();
+        if (step + length < steps) continue;
+        const std::size_t height = std::min(kernel.height, count - row);
+        if (weights.format() == Format::kInt8) {
+          kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part), weights.scales(panel),
+                                 columns);
+        }
+        finish(row, height, panel * kPanelColumns, tile);
       }
-      finish(row, height, panel * kPanelColumns, static_cast<float*>(tile));
     }
   }
 }

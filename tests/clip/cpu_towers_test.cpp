@@ -11,13 +11,13 @@
 #include "clip/models.h"
 #include "clip/towers.h"
 #include "clip/weights.h"
+#include "support/amx_emulation.h"
 #include "support/test_support.h"
 
 namespace imagerank::clip {
 namespace {
 
 using kernels::Format;
-using kernels::Level;
 
 /// Two odd towers: a head depth that is no panel, both activations, several parts of the MLP, patches of an odd size.
 ModelConfig odd_config() {
@@ -34,12 +34,12 @@ ModelConfig odd_config() {
   return config;
 }
 
-class CpuTowersOf : public testing::TestWithParam<Level> {
+class CpuTowersOf : public testing::TestWithParam<std::string_view> {
  protected:
   void SetUp() override {
-    if (!kernels::best_level() || *kernels::best_level() < GetParam()) {
-      GTEST_SKIP() << "this CPU has no " << kernels::level_name(GetParam());
-    }
+    const auto kernels = test::kernels_named(GetParam());
+    if (!kernels) GTEST_SKIP() << "this CPU has no " << GetParam();
+    kernels_ = *kernels;
     write_random_model(odd_config(), folder_ / name_, 5, std::nullopt);
     std::mt19937 random(6);
     std::normal_distribution<float> normal;
@@ -57,7 +57,7 @@ class CpuTowersOf : public testing::TestWithParam<Level> {
     const auto size = static_cast<std::size_t>(odd_config().image_size);
     return 3 * size * size;
   }
-  [[nodiscard]] CpuTowers towers(Format format) const { return {WeightReader(folder_ / name_), format, GetParam()}; }
+  [[nodiscard]] CpuTowers towers(Format format) const { return {WeightReader(folder_ / name_), format, kernels_}; }
   [[nodiscard]] std::vector<float> images_of(const CpuTowers& towers) const {
     std::vector<float> vectors(kImages * kDim);
     towers.embed_images(pixels_, vectors);
@@ -93,6 +93,7 @@ class CpuTowersOf : public testing::TestWithParam<Level> {
     return vectors;
   }
 
+  kernels::Kernels kernels_{};
   static constexpr std::size_t kImages = 45, kTexts = 60, kDim = 48;
   test::TemporaryFolder folder_;
   std::string name_ = "m";
@@ -106,8 +107,8 @@ class CpuTowersOf : public testing::TestWithParam<Level> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuTowersOf, testing::Values(Level::kAvx2, Level::kAvx512, Level::kAmx),
-                         [](const auto& level) { return std::string(kernels::level_name(level.param)); });
+INSTANTIATE_TEST_SUITE_P(Levels, CpuTowersOf, testing::ValuesIn(test::kKernelNames),
+                         [](const auto& kernels) { return std::string(kernels.param); });
 
 struct Likeness {
   double worst_relative = 0.0;  ///< |a - b| / |b|, of a row

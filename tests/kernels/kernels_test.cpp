@@ -12,6 +12,8 @@
 #include "kernels/attention.h"
 #include "kernels/buffer.h"
 #include "kernels/product.h"
+#include "kernels/tile_check.h"
+#include "support/amx_emulation.h"
 
 namespace imagerank::kernels {
 namespace {
@@ -32,18 +34,19 @@ bool same_bits(const float* a, const float* b, std::size_t count) {
   return std::memcmp(static_cast<const void*>(a), static_cast<const void*>(b), count * sizeof(float)) == 0;
 }
 
-/// Every level this machine has.
-class KernelsOf : public testing::TestWithParam<Level> {
+/// Every level this machine has, and AMX over emulated tiles.
+class KernelsOf : public testing::TestWithParam<std::string_view> {
  protected:
   void SetUp() override {
-    if (!best_level() || *best_level() < GetParam()) GTEST_SKIP() << "this CPU has no " << level_name(GetParam());
-    kernels_ = kernels_of(GetParam());
+    const auto kernels = test::kernels_named(GetParam());
+    if (!kernels) GTEST_SKIP() << "this CPU has no " << GetParam();
+    kernels_ = *kernels;
   }
   Kernels kernels_{};
 };
 
-INSTANTIATE_TEST_SUITE_P(Levels, KernelsOf, testing::Values(Level::kAvx2, Level::kAvx512, Level::kAmx),
-                         [](const auto& level) { return std::string(level_name(level.param)); });
+INSTANTIATE_TEST_SUITE_P(Levels, KernelsOf, testing::ValuesIn(test::kKernelNames),
+                         [](const auto& kernels) { return std::string(kernels.param); });
 
 struct ProductCase {
   std::size_t rows, columns, depth, part;
@@ -92,8 +95,9 @@ double product_error(const std::vector<float>& result, const ProductCase& shape,
   return worst / std::sqrt(squares / static_cast<double>(shape.rows * shape.columns));
 }
 
-const std::vector<ProductCase> kShapes = {{1, 32, 64, 0},   {14, 64, 128, 0},   {33, 96, 768, 0},
-                                          {50, 70, 588, 0}, {29, 32, 256, 128}, {100, 40, 100, 0}};
+const std::vector<ProductCase> kShapes = {{1, 32, 64, 0},     {14, 64, 128, 0},    {33, 96, 768, 0}, {50, 70, 588, 0},
+                                          {29, 32, 256, 128}, {100, 40, 100, 0},   {1, 1, 1, 0},     {31, 33, 80, 0},
+                                          {65, 32, 1280, 0},  {16, 64, 3072, 1024}};
 
 TEST_P(KernelsOf, Fp32ProductIsPlainLoops) {
   for (const ProductCase& shape : kShapes) {
@@ -186,6 +190,42 @@ TEST_P(KernelsOf, ARowIsTheSameBitsWhateverStandsAroundIt) {
       const auto alone = product_of(kernels_, format, {1, whole.columns, whole.depth, 0}, row, weights);
       EXPECT_TRUE(same_bits(alone.data(), together.data() + r * whole.columns, whole.columns)) << r;
     }
+  }
+}
+
+TEST_P(KernelsOf, APanelInPiecesGivesTheSameBits) {
+  const ProductCase shape{67, 96, 1280, 0};
+  const auto rows = random_numbers(shape.rows * shape.depth, 20),
+             weights = random_numbers(shape.columns * shape.depth, 21);
+  for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
+    Tile& tile = kernels_.tiles[static_cast<std::size_t>(format)];
+    tile.cached_steps = 0;
+    const auto whole = product_of(kernels_, format, shape, rows, weights);
+    for (const std::size_t steps : {16U, 192U, 200U, 5000U}) {
+      tile.cached_steps = steps;
+      const auto pieces = product_of(kernels_, format, shape, rows, weights);
+      EXPECT_TRUE(same_bits(pieces.data(), whole.data(), whole.size())) << steps;
+    }
+  }
+}
+
+TEST_P(KernelsOf, TheCheckTellsARightTileFromAWrongOne) {
+  for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
+    const Tile& right = kernels_.tile(format);
+    EXPECT_TRUE(tile_is_right(right, format)) << right.name;
+    static Tile kRight;
+    kRight = right;
+    Tile wrong = right;
+    wrong.run = [](const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+                   bool /*add*/) { kRight.run(rows, stride, panel, steps, tile, false); };
+    EXPECT_FALSE(tile_is_right(wrong, format)) << "sums that are not kept";
+    wrong.run = [](const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+                   bool add) {
+      kRight.run(rows, stride, panel, steps, tile, add);
+      auto* const last = static_cast<std::byte*>(tile) + (kRight.height * kPanelColumns - 1) * sizeof(float);
+      std::memset(last, 0, sizeof(float));
+    };
+    EXPECT_FALSE(tile_is_right(wrong, format)) << "one number of all";
   }
 }
 
@@ -311,6 +351,118 @@ TEST_P(KernelsOf, AttentionIsPlainLoops) {
         EXPECT_TRUE(same_bits(last.row(0), context.row(length - 1), padded));
       }
     }
+  }
+}
+
+class EmulatedAmx : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!test::kernels_named("emulated_amx")) GTEST_SKIP() << "this CPU has no AVX2";
+  }
+  /// Eight tiles of 16 rows of 64 bytes.
+  static std::array<std::uint8_t, 64> whole_tiles() {
+    std::array<std::uint8_t, 64> config{1};
+    for (std::size_t i = 0; i < 8; ++i) {
+      config[16 + 2 * i] = 64;
+      config[48 + i] = 16;
+    }
+    return config;
+  }
+  /// Tile 0 of sums, plus tile 1 times tile 2.
+  template <class Number, class Weight>
+  static std::array<Number, 256> dot(const std::array<Number, 256>& sums, const std::array<Number, 256>& rows,
+                                     const std::array<Weight, 256>& weights,
+                                     void (test::TileRegisters::*instruction)(std::size_t, std::size_t, std::size_t)) {
+    test::TileRegisters registers;
+    registers.load_config(whole_tiles().data());
+    registers.load(0, sums.data(), 64);
+    registers.load(1, rows.data(), 64);
+    registers.load(2, weights.data(), 64);
+    (registers.*instruction)(0, 1, 2);
+    std::array<Number, 256> result{};
+    registers.store(0, result.data(), 64);
+    return result;
+  }
+  static std::uint32_t pair(float even, float odd) {
+    return bfloat16_from_float(even) | std::uint32_t{bfloat16_from_float(odd)} << 16;
+  }
+};
+
+/// Each test of the kernels over emulated tiles is worth what the emulation is.
+TEST_F(EmulatedAmx, Bf16SumsEvenAndOddNumbersApartWithoutDenormals) {
+  const auto one_row = [](std::vector<std::uint32_t> rows, std::vector<std::uint32_t> weights, float sum) {
+    std::array<std::uint32_t, 256> a{}, b{}, sums{std::bit_cast<std::uint32_t>(sum)};
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      a[k] = rows[k];
+      b[k * 16] = weights[k];
+    }
+    return std::bit_cast<float>(dot(sums, a, b, &test::TileRegisters::dot_bf16)[0]);
+  };
+  EXPECT_EQ(one_row({pair(2, 3), pair(5, 7)}, {pair(11, 13), pair(17, 19)}, 1000), 1000 + 22 + 39 + 85 + 133);
+  // 2^24 + 1 is no float32: by pairs, in order, the ones would be lost.
+  EXPECT_EQ(one_row({pair(4096, 1), pair(-4096, 1)}, {pair(4096, 1), pair(4096, 1)}, 0), 2.0F);
+  EXPECT_EQ(one_row({pair(1, 1)}, {pair(1, 1)}, 0x1p25F), 0x1p25F);  // 2 are half of its last place: to even
+  EXPECT_EQ(one_row({pair(1, 1)}, {pair(1, 1)}, 0x1.000002p25F), 0x1.000004p25F);
+  EXPECT_EQ(one_row({pair(0x1p-130F, 0)}, {pair(0x1p100F, 0)}, 0), 0.0F) << "denormal in";
+  EXPECT_EQ(one_row({pair(0x1p-70F, 0)}, {pair(0x1p-70F, 0)}, 0), 0.0F) << "denormal out";
+  EXPECT_EQ(one_row({}, {}, 0x1p-130F), 0.0F) << "denormal sum";
+  EXPECT_EQ(one_row({pair(0x1p-63F, 0)}, {pair(0x1p-63F, 0)}, 0), 0x1p-126F) << "the smallest normal one";
+}
+
+TEST_F(EmulatedAmx, Int8TakesRowsUnsignedAndWeightsSignedAndDoesNotSaturate) {
+  std::array<std::uint32_t, 256> rows{}, weights{}, sums{};
+  rows.fill(0xffffffffU);
+  weights.fill(0x80808080U);
+  EXPECT_EQ(static_cast<std::int32_t>(dot(sums, rows, weights, &test::TileRegisters::dot_int8)[255]), 64 * 255 * -128);
+  sums.fill(0x80000000U);
+  EXPECT_EQ(dot(sums, rows, weights, &test::TileRegisters::dot_int8)[0], 0x80000000U - 64U * 255 * 128) << "wraps";
+  rows = {0x04030201U};
+  weights = {0xfd020180U, 0x00000001U};  // columns 0 and 1 of step 0
+  const auto result = dot({}, rows, weights, &test::TileRegisters::dot_int8);
+  EXPECT_EQ(static_cast<std::int32_t>(result[0]), 1 * -128 + 2 * 1 + 3 * 2 + 4 * -3);
+  EXPECT_EQ(result[1], 1U);
+  EXPECT_EQ(result[16], 0U) << "another row";
+}
+
+TEST_F(EmulatedAmx, FaultsWhereTheCpuWould) {
+  test::TileRegisters registers;
+  EXPECT_THROW(registers.zero(0), std::logic_error) << "not configured";
+  auto config = whole_tiles();
+  registers.load_config(config.data());
+  EXPECT_NO_THROW(registers.zero(7));
+  EXPECT_THROW(registers.zero(8), std::logic_error);
+  EXPECT_THROW(registers.dot_bf16(1, 1, 2), std::logic_error) << "one tile twice";
+  std::array<std::uint8_t, 64> stored{};
+  registers.store_config(stored.data());
+  EXPECT_EQ(stored, config);
+  registers.release();
+  registers.store_config(stored.data());
+  EXPECT_EQ(stored, (std::array<std::uint8_t, 64>{}));
+  for (const auto& [at, value] :
+       {std::pair{0, 2}, {1, 3}, {2, 1}, {15, 1}, {16, 65}, {17, 1}, {32, 1}, {48, 17}, {48, 0}, {56, 1}}) {
+    config = whole_tiles();
+    config[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(value);
+    EXPECT_THROW(registers.load_config(config.data()), std::logic_error) << at;
+  }
+  config = whole_tiles();
+  config[16 + 2 * 1] = 32;  // half as many steps as the weights have
+  registers.load_config(config.data());
+  EXPECT_THROW(registers.dot_int8(0, 1, 2), std::logic_error);
+}
+
+TEST_F(EmulatedAmx, TilesOfAnotherLibraryAreSetAnew) {
+  const Kernels kernels = *test::kernels_named("emulated_amx");
+  const ProductCase shape{40, 64, 192, 0};
+  const auto rows = random_numbers(shape.rows * shape.depth, 22),
+             weights = random_numbers(shape.columns * shape.depth, 23);
+  auto other = whole_tiles();
+  other[48 + 5] = 3;
+  for (const Format format : {Format::kBf16, Format::kInt8}) {
+    const auto before = product_of(kernels, format, shape, rows, weights);
+    test::tile_registers().load_config(other.data());
+    EXPECT_EQ(product_of(kernels, format, shape, rows, weights), before);
+    test::tile_registers().release();
+    EXPECT_EQ(product_of(kernels, format, shape, rows, weights), before);
   }
 }
 
