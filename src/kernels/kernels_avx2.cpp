@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/levels.h"
@@ -116,66 +117,82 @@ Avx2 scale_by_power(Avx2 a, Avx2 k) {
 }
 Avx2 select_negative(Avx2 a, Avx2 yes, Avx2 no) { return {_mm256_blendv_ps(no.v, yes.v, a.v)}; }
 
-/// Weights of a step, made ready once for all rows of a tile: one vector for float32, two halves for the others.
+// How a step's 4 bytes are multiplied: in one part, or the even numbers and then the odd ones, widened. number<kPart>
+// makes a part of a row's step, once for all columns of a run, and weights<kPart> that of a panel's.
+
 struct Fp32Dot {
   using Sum = __m256;
-  using Pair = __m256;
-  static constexpr std::size_t kHeight = 6;  ///< 12 sums, two vectors of weights, a number: 15 of 16 registers
+  static constexpr std::size_t kParts = 1;
   static Sum zero() { return _mm256_setzero_ps(); }
-  static Pair split_weights(__m256i b) { return _mm256_castsi256_ps(b); }
-  static Pair split_number(__m256i a) { return _mm256_castsi256_ps(a); }
-  static Sum add(Sum sum, Pair a, Pair b) { return _mm256_fmadd_ps(a, b, sum); }
+  template <std::size_t kPart>
+  static __m256i weights(__m256i b) {
+    return b;
+  }
+  static Sum add(Sum sum, __m256i a, __m256i b) {
+    return _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum);
+  }
   static Sum load(const void* sums) { return _mm256_loadu_ps(static_cast<const float*>(sums)); }
   static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
 };
 
-/// No bfloat16 products here: both numbers of a step are widened, exactly.
-struct Bf16Dot {
-  using Sum = __m256;
-  struct Pair {
-    __m256 even, odd;
-  };
-  static constexpr std::size_t kHeight = 4;
-  static Sum zero() { return _mm256_setzero_ps(); }
-  static Pair split_weights(__m256i b) {
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(b, 16)),
-            _mm256_castsi256_ps(_mm256_and_si256(b, _mm256_set1_epi32(static_cast<int>(0xffff0000U))))};
+/// No bfloat16 products here: the numbers are widened, exactly.
+struct Bf16Dot : Fp32Dot {
+  static constexpr std::size_t kParts = 2;
+  template <std::size_t kPart>
+  static __m256i weights(__m256i b) {
+    return kPart == 0 ? _mm256_slli_epi32(b, 16)
+                      : _mm256_and_si256(b, _mm256_set1_epi32(static_cast<int>(0xffff0000U)));
   }
-  static Pair split_number(__m256i a) { return split_weights(a); }
-  static Sum add(Sum sum, Pair a, Pair b) {
-    return _mm256_fmadd_ps(a.odd, b.odd, _mm256_fmadd_ps(a.even, b.even, sum));
+  template <std::size_t kPart>
+  static __m256i number(__m256i a) {
+    return weights<kPart>(a);
   }
-  static Sum load(const void* sums) { return _mm256_loadu_ps(static_cast<const float*>(sums)); }
-  static void store(void* out, Sum sum) { _mm256_storeu_ps(static_cast<float*>(out), sum); }
 };
 
 /// Through 16 bits: the product of bytes that AVX2 has would saturate.
 struct Int8Dot {
   using Sum = __m256i;
-  struct Pair {
-    __m256i even, odd;
-  };
-  static constexpr std::size_t kHeight = 4;
+  static constexpr std::size_t kParts = 2;
   static Sum zero() { return _mm256_setzero_si256(); }
-  static Pair split_weights(__m256i b) {
-    return {_mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8), _mm256_srai_epi16(b, 8)};
+  template <std::size_t kPart>
+  static __m256i weights(__m256i b) {
+    return _mm256_srai_epi16(kPart == 0 ? _mm256_slli_epi16(b, 8) : b, 8);
   }
-  static Pair split_number(__m256i a) {
-    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
+  template <std::size_t kPart>
+  static __m256i number(__m256i a) {
+    return kPart == 0 ? _mm256_and_si256(a, _mm256_set1_epi16(0xff)) : _mm256_srli_epi16(a, 8);
   }
-  static Sum add(Sum sum, const Pair& a, const Pair& b) {
-    const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(a.even, b.even), _mm256_madd_epi16(a.odd, b.odd));
-    return _mm256_add_epi32(sum, products);
-  }
+  static Sum add(Sum sum, __m256i a, __m256i b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
   static Sum load(const void* sums) { return _mm256_loadu_si256(static_cast<const __m256i*>(sums)); }
   static void store(void* out, Sum sum) { _mm256_storeu_si256(static_cast<__m256i*>(out), sum); }
 };
 
-/// Half a panel's columns.
+/// 12 sums, a part of a step's two vectors of weights, a number of a row, a product: the 16 registers.
+constexpr std::size_t kHeight = 6;
+/// Steps whose rows are widened at a time: 12 KB of them.
+constexpr std::size_t kWideSteps = 256;
+
+template <class Dot, std::size_t kPart>
+void add_part(typename Dot::Sum* left, typename Dot::Sum* right, const std::byte* rows, std::size_t stride,
+              const std::byte* panel) {
+  const auto b0 = Dot::template weights<kPart>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel)));
+  const auto b1 = Dot::template weights<kPart>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32)));
+#pragma GCC unroll 6
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    std::int32_t number = 0;
+    std::memcpy(&number, rows + r * stride, sizeof(number));
+    const __m256i a = _mm256_set1_epi32(number);
+    left[r] = Dot::add(left[r], a, b0);
+    right[r] = Dot::add(right[r], a, b1);
+    if constexpr (Dot::kParts > 1)
+      asm volatile("" : "+x"(left[r]), "+x"(right[r]));  // or GCC 12 mixes the parts, and runs out of registers
+  }
+}
+
+/// Half a panel's columns. @param part_stride  bytes between the parts of a row.
 template <class Dot>
-void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, std::byte* out,
-              bool add) {
-  constexpr std::size_t kHeight = Dot::kHeight;
+void run_half(const std::byte* rows, std::size_t stride, std::size_t part_stride, const std::byte* panel,
+              std::size_t steps, std::byte* out, bool add) {
   // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
   typename Dot::Sum left[kHeight], right[kHeight];
 #pragma GCC unroll 6
@@ -184,17 +201,10 @@ void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel,
     right[r] = add ? Dot::load(out + r * kPanelColumns * 4 + 32) : Dot::zero();
   }
   for (std::size_t step = 0; step < steps; ++step) {
-    const auto b0 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel)));
-    const auto b1 = Dot::split_weights(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32)));
+    add_part<Dot, 0>(left, right, rows, stride, panel);
+    if constexpr (Dot::kParts > 1) add_part<Dot, 1>(left, right, rows + part_stride, stride, panel);
+    rows += kStepBytes;
     panel += kPanelColumns * kStepBytes;
-#pragma GCC unroll 6
-    for (std::size_t r = 0; r < kHeight; ++r) {
-      std::int32_t number = 0;
-      std::memcpy(&number, rows + r * stride + step * kStepBytes, sizeof(number));
-      const auto a = Dot::split_number(_mm256_set1_epi32(number));
-      left[r] = Dot::add(left[r], a, b0);
-      right[r] = Dot::add(right[r], a, b1);
-    }
   }
 #pragma GCC unroll 6
   for (std::size_t r = 0; r < kHeight; ++r) {
@@ -204,19 +214,45 @@ void run_half(const std::byte* rows, std::size_t stride, const std::byte* panel,
 }
 
 template <class Dot>
-void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+void run_whole(const std::byte* rows, std::size_t stride, std::size_t part_stride, const std::byte* panel,
+               std::size_t steps, std::byte* out, bool add) {
+  run_half<Dot>(rows, stride, part_stride, panel, steps, out, add);
+  run_half<Dot>(rows, stride, part_stride, panel + kPanelColumns * kStepBytes / 2, steps, out + kPanelColumns * 2, add);
+}
+
+void run_fp32(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
               bool add) {
-  auto* out = static_cast<std::byte*>(tile);
-  run_half<Dot>(rows, stride, panel, steps, out, add);
-  run_half<Dot>(rows, stride, panel + kPanelColumns * kStepBytes / 2, steps, out + kPanelColumns * 2, add);
+  run_whole<Fp32Dot>(rows, stride, 0, panel, steps, static_cast<std::byte*>(tile), add);
+}
+
+template <class Dot>
+void run_widened(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+                 bool add) {
+  constexpr std::size_t kPartBytes = kWideSteps * kStepBytes, kLanes = sizeof(__m256i) / kStepBytes;
+  alignas(32) std::byte wide[kHeight * 2 * kPartBytes];  // NOLINT(modernize-avoid-c-arrays): not zeroed
+  for (std::size_t first = 0; first < steps; first += kWideSteps) {
+    const std::size_t count = std::min(kWideSteps, steps - first);
+    for (std::size_t r = 0; r < kHeight; ++r) {
+      const std::byte* from = rows + r * stride + first * kStepBytes;
+      std::byte* to = wide + r * 2 * kPartBytes;
+      for (std::size_t i = 0; i < count; i += kLanes) {
+        const __m256i numbers = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i * kStepBytes));
+        auto* const target = reinterpret_cast<__m256i*>(to + i * kStepBytes);
+        _mm256_store_si256(target, Dot::template number<0>(numbers));
+        _mm256_store_si256(target + kPartBytes / sizeof(__m256i), Dot::template number<1>(numbers));
+      }
+    }
+    run_whole<Dot>(wide, 2 * kPartBytes, kPartBytes, panel + first * kPanelColumns * kStepBytes, count,
+                   static_cast<std::byte*>(tile), add || first != 0);
+  }
 }
 
 }  // namespace
 
 Tile avx2_tile(Format format) {
-  if (format == Format::kFp32) return {Fp32Dot::kHeight, "AVX2", run_tile<Fp32Dot>};
-  if (format == Format::kBf16) return {Bf16Dot::kHeight, "AVX2, bfloat16 widened", run_tile<Bf16Dot>};
-  return {Int8Dot::kHeight, "AVX2, int8 widened", run_tile<Int8Dot>};
+  if (format == Format::kFp32) return {kHeight, "AVX2", run_fp32};
+  if (format == Format::kBf16) return {kHeight, "AVX2, bfloat16 widened", run_widened<Bf16Dot>};
+  return {kHeight, "AVX2, int8 widened", run_widened<Int8Dot>};
 }
 RowKernels avx2_rows() { return row_kernels<Avx2>(); }
 
