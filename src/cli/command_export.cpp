@@ -79,9 +79,16 @@ int run_export(const ExportOptions& options, Terminal& terminal) {
   const exports::ExportCounts counts = export_to(options, settings, workspace, terminal.context());
   nlohmann::ordered_json skipped = nlohmann::ordered_json::object();
   for (const auto& [reason, count] : counts.skipped) skipped[reason] = count;
-  const nlohmann::ordered_json object = {{"rows", counts.rows},   {"skipped", skipped},
-                                         {"to", options.to},      {"table", settings.table},
-                                         {"files", counts.files}, {"out", options.out.string()}};
+  const nlohmann::ordered_json object = {
+      {"rows", counts.rows},          {"skipped", skipped},    {"to", options.to},
+      {"table", settings.table},      {"files", counts.files}, {"out", options.out.string()},
+      {"in_shards", counts.in_shards}};
+  if (counts.in_shards > 0) {
+    terminal.note(
+        fmt::format("{} rows name images inside tar shards (PATH.tar#OFFSET+SIZE.EXT), which other tools do "
+                    "not open: --to webdataset copies the images",
+                    with_thousands(static_cast<std::uint64_t>(counts.in_shards))));
+  }
   terminal.result(object, [&](std::ostream& out) {
     const auto number = [](std::int64_t value) { return with_thousands(static_cast<std::uint64_t>(value)); };
     out << fmt::format("rows      {} of {}\n", number(counts.rows), settings.table);

@@ -14,6 +14,7 @@ struct ExportCounts {
   std::int64_t rows = 0;                        ///< lines, samples or vectors written
   std::int64_t files = 0;                       ///< files written
   std::map<std::string, std::int64_t> skipped;  ///< rows of the table left out, by reason
+  std::int64_t in_shards = 0;                   ///< rows that name an image inside a tar shard (TarPart in core/tar.h)
 };
 
 /// Rows of one split only ("train", "validation", "test"; of rankings the official split); empty: all.

@@ -7,6 +7,7 @@
 #include "core/fail.h"
 #include "core/half.h"
 #include "core/npy.h"
+#include "core/tar.h"
 #include "exports/export.h"
 #include "exports/rows.h"
 
@@ -131,6 +132,12 @@ ExportCounts export_clip_retrieval(const workspace::Workspace& workspace, const 
       "url, coalesce(width, 0) AS width, coalesce(height, 0) AS height, split FROM chosen LEFT JOIN present USING "
       "(image_uid) ORDER BY place",
       folder.path() / "metadata" / "metadata_0.parquet");
+  database.for_each_chunk("SELECT path FROM chosen JOIN present USING (image_uid) WHERE path LIKE '%.tar#%'",
+                          [&](const workspace::Table& rows) {
+                            for (const std::string& path : rows.columns[0].text) {
+                              if (parse_tar_part(path)) ++counts.in_shards;
+                            }
+                          });
   folder.commit();
   return counts;
 }

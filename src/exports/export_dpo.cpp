@@ -7,6 +7,7 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "core/tar.h"
 #include "exports/export.h"
 #include "exports/rows.h"
 
@@ -54,6 +55,10 @@ void append_line(std::string& text, const workspace::Table& rows, std::size_t ro
   text += "}\n";
 }
 
+bool is_in_shard(const workspace::Column& paths, std::size_t row) {
+  return !paths.null[row] && parse_tar_part(paths.text[row]).has_value();
+}
+
 }  // namespace
 
 ExportCounts export_dpo(const workspace::Workspace& workspace, const ExportSettings& settings,
@@ -90,7 +95,10 @@ ExportCounts export_dpo(const workspace::Workspace& workspace, const ExportSetti
       [&](const workspace::Table& chunk) {
         context.check_stop();
         std::string text;
-        for (std::size_t i = 0; i < chunk.row_count; ++i) append_line(text, chunk, i);
+        for (std::size_t i = 0; i < chunk.row_count; ++i) {
+          append_line(text, chunk, i);
+          if (is_in_shard(chunk.columns[1], i) || is_in_shard(chunk.columns[2], i)) ++counts.in_shards;
+        }
         file.write(text);
         counts.rows += static_cast<std::int64_t>(chunk.row_count);
         context.report({"export", static_cast<std::uint64_t>(counts.rows), static_cast<std::uint64_t>(total), "pairs"});

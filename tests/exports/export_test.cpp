@@ -285,8 +285,17 @@ TEST_F(ExportTest, ImagesInShardsAreReadWhereTheyLie) {
   EXPECT_EQ(counts.rows, 2);
   EXPECT_EQ(counts.skipped, (std::map<std::string, std::int64_t>{{"missing_image", 1}}));
   EXPECT_EQ(read_tar(out("shards") / "00000.tar")[0], std::pair(std::string("000000000.jpg"), bytes));
-  export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
+  EXPECT_EQ(counts.in_shards, 0) << "copied";
+  const ExportCounts pairs = export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
   EXPECT_EQ(load_file(lines("d.jsonl")[0]["rejected"].get<std::string>()), bytes);
+  const auto in_shard = [](const nlohmann::json& pair) {
+    return pair["chosen_uid"] == "b" || pair["rejected_uid"] == "b";
+  };
+  EXPECT_EQ(pairs.in_shards, std::ranges::count_if(lines("d.jsonl"), in_shard));
+  EXPECT_GT(pairs.in_shards, 0);
+  write_vectors("image", {"a", "b"}, {3.0F, 4.0F, 0.0F, 2.0F});
+  write_vectors("text", {"dog", "a \"cat\", sitting"}, {1.0F, 0.0F, 0.0F, -5.0F});
+  EXPECT_EQ(export_clip_retrieval(workspace_, "tiny", of("points"), out("clip"), {}).in_shards, 1);
 }
 
 TEST_F(ExportTest, TheSameDataGivesTheSameBytes) {
