@@ -133,8 +133,8 @@ ExportCounts export_clip_retrieval(const workspace::Workspace& workspace, const 
       "(image_uid) ORDER BY place",
       folder.path() / "metadata" / "metadata_0.parquet");
   database.for_each_chunk("SELECT path FROM chosen JOIN present USING (image_uid) WHERE path LIKE '%.tar#%'",
-                          [&](const workspace::Table& rows) {
-                            for (const std::string& path : rows.columns[0].text) {
+                          [&](const workspace::Table& members) {
+                            for (const std::string& path : members.columns[0].text) {
                               if (parse_tar_part(path)) ++counts.in_shards;
                             }
                           });

@@ -7,6 +7,7 @@
 #define IMAGERANK_X86 1
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 warns of its own header (bug 105593)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #define IMAGERANK_TARGET(list) __attribute__((target(list)))
