@@ -114,6 +114,7 @@ class CurlTransport final : public Transport {
     http::set_option(slot.easy.get(), CURLOPT_URL, url->text.c_str());
     // On plain HTTP nobody multiplexes: waiting for the first connection to say so would cost a round trip.
     http::set_option(slot.easy.get(), CURLOPT_PIPEWAIT, url->scheme == "https" ? 1L : 0L);
+    http::set_option(slot.easy.get(), CURLOPT_FRESH_CONNECT, request.new_connection ? 1L : 0L);
     http::set_option(slot.easy.get(), CURLOPT_HTTPHEADER, slot.headers.get());
     loop_.add(slot.easy.get());
     slot.active = true;

@@ -187,7 +187,7 @@ class Schedule {
     job.started = transport_.now();
     transport_.start({ticket, job.wanted.url, job.wanted.etag, job.wanted.last_modified,
                       patience(host, job.tries, settings_.retries, settings_.first_byte_timeout),
-                      patience(host, job.tries, settings_.retries, settings_.stall_timeout)});
+                      patience(host, job.tries, settings_.retries, settings_.stall_timeout), job.silent});
     ++job.tries;
     set_quiet(job, job.silent);
   }

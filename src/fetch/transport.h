@@ -101,6 +101,7 @@ struct Request {
   std::string_view last_modified;      ///< "" none; the same (If-Modified-Since)
   milliseconds first_byte_timeout{0};  ///< of this try
   milliseconds stall_timeout{0};       ///< the same
+  bool new_connection = false;         ///< where the one before may be what is broken
 };
 
 /// What one try of one URL came to.
