@@ -241,7 +241,7 @@ TEST(FetchSchedule, RetryAfterHoldsBackTheWholeHostOnly) {
   settings.per_host = 1;
   for (const Fetched& image : fetch(urls, settings, transport)) EXPECT_TRUE(image.ok());
   for (std::size_t i = 0; i < transport.started.size(); ++i) {
-    const auto& [url, at, first_byte, stall, etag] = transport.started[i];
+    const auto& [url, at, first_byte, stall, etag, fresh] = transport.started[i];
     if (url.starts_with("http://calm")) {
       EXPECT_LT(at.count(), 2000) << url;
     } else if (i > 0) {
