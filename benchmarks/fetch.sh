@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Times `fetch` against aria2c and curl on the files of FOLDER (fetch_files.py made them), served by nginx on loopback, in
-# turn, and `fetch` on the list with 30 % trouble. Every run starts with an empty folder. Needs nginx, aria2c and curl.
+# turn, and `fetch` on the list with 30 % trouble. Every run starts with an empty folder. Needs nginx, aria2c and curl;
+# IMAGERANK_BUILD_BENCHMARKS=ON builds trouble_server.
 # RATE (as nginx's limit_rate: 1m) slows each connection down, as a real network does; the peers are left out then.
 # usage: [RATE=...] benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
 set -euo pipefail
-(($# >= 2)) || { sed -n 2,5p "$0" >&2; exit 2; }
+ulimit -n "$(ulimit -Hn)" # for all servers and clients
+(($# >= 2)) || { sed -n 2,6p "$0" >&2; exit 2; }
 folder=$(realpath "$1") runs=$2 port=${3:-8800}
-program=$(realpath "$(dirname "$0")/../imagerank")
-here=$(realpath "$(dirname "$0")")
+root=$(realpath "$(dirname "$0")/..")
+program=${PROGRAM:-$root/imagerank} trouble_server=${TROUBLE_SERVER:-$root/build/release/benchmarks/trouble_server}
 scratch=$(mktemp -d "$folder/run.XXXXXX")
 cat >"$scratch/nginx.conf" <<END
 worker_processes 1;
@@ -20,7 +22,7 @@ http { access_log off; sendfile on; keepalive_requests 100000; server { listen 1
 END
 chmod -R a+rX "$folder"
 nginx -c "$scratch/nginx.conf"
-python3 "$here/fetch_trouble.py" $((port + 1)) &
+"$trouble_server" $((port + 1)) &
 trouble=$!
 trap 'nginx -c "$scratch/nginx.conf" -s stop; kill $trouble; rm -rf "$scratch"' EXIT
 find "$folder/files" -type f -exec cat {} + >/dev/null # into the page cache

@@ -2,7 +2,7 @@
 """Makes COUNT whole JPEG files of 30 to 300 KB, each different, below FOLDER/files: pictures of SOURCE with random comment
 segments. Also FOLDER/good.txt and FOLDER/mixed.txt: URLs below BASE; in mixed, for every 7 good ones 3 that are dead (404,
 refused), stall (no answer, half an answer) or lie (a page, a cut file, a wrong length); nginx serves those that it can,
-fetch_trouble.py below TROUBLE the others.
+trouble_server below TROUBLE the others.
 usage: fetch_files.py SOURCE FOLDER COUNT BASE TROUBLE"""
 import os
 import pathlib

@@ -1,6 +1,7 @@
 #include "cli/command_fetch.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -80,6 +81,15 @@ nlohmann::ordered_json as_json(const fetch::FetchCounts& counts) {
           {"shards", as_json(counts.shards)}};
 }
 
+/// As many sockets as the system allows: shells start programs with 1,024 files, for the sake of those that use
+/// select().
+void raise_file_limit() noexcept {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);  // without it fewer transfers wait at once
+}
+
 std::string counted(std::int64_t value) { return with_thousands(static_cast<std::uint64_t>(value)); }
 
 void print_shards(std::ostream& out, const fetch::FetchCounts& counts) {
@@ -134,6 +144,7 @@ void print(std::ostream& out, const fetch::FetchCounts& counts, bool from_shards
 int run_fetch(const FetchOptions& options, Terminal& terminal) {
   const fetch::FetchSettings settings = settings_of(options);
   const auto workspace = workspace::Workspace::open(options.data);
+  raise_file_limit();
   const fetch::FetchCounts counts = fetch::fetch_images(workspace, settings, terminal.context());
   const bool from_shards = !settings.from_shards.empty();
   terminal.result(as_json(counts), [&](std::ostream& out) { print(out, counts, from_shards); });

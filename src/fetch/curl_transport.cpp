@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -21,9 +22,15 @@ namespace {
 
 class CurlTransport;
 
-/// Open connections count too, so it must exceed them: else every transfer that ends closes one that the next could
-/// use.
-constexpr long kKeptConnections = 2048;
+/// Transfers at once that the process's limit of open files allows: each may have a socket, and two more while its name
+/// is looked up; as many connections again are kept idle.
+int most_transfers() noexcept {
+  constexpr rlim_t kOtherFiles = 128;
+  constexpr rlim_t kFilesEach = 4;
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < kOtherFiles) return 1;
+  return static_cast<int>(std::clamp<rlim_t>((files.rlim_cur - kOtherFiles) / kFilesEach, 1, kMostOpen));
+}
 
 struct ListDeleter {
   void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
@@ -88,7 +95,7 @@ std::string address_text(std::span<const std::uint8_t> address) {
 class CurlTransport final : public Transport {
  public:
   CurlTransport(NetworkSettings settings, ByteBudget& budget, AddressCheck refused)
-      : settings_(std::move(settings)), budget_(budget), refused_(refused), loop_(kKeptConnections) {}
+      : settings_(std::move(settings)), budget_(budget), refused_(refused), loop_(2L * most_open_) {}
   ~CurlTransport() override {
     for (const auto& slot : slots_) {
       if (slot->active) loop_.remove(slot->easy.get());
@@ -107,10 +114,13 @@ class CurlTransport final : public Transport {
     http::set_option(slot.easy.get(), CURLOPT_URL, url->text.c_str());
     // On plain HTTP nobody multiplexes: waiting for the first connection to say so would cost a round trip.
     http::set_option(slot.easy.get(), CURLOPT_PIPEWAIT, url->scheme == "https" ? 1L : 0L);
+    http::set_option(slot.easy.get(), CURLOPT_FRESH_CONNECT, request.new_connection ? 1L : 0L);
     http::set_option(slot.easy.get(), CURLOPT_HTTPHEADER, slot.headers.get());
     loop_.add(slot.easy.get());
     slot.active = true;
   }
+
+  [[nodiscard]] int most_open() const noexcept override { return most_open_; }
 
   std::vector<Transfer> wait(milliseconds at_most) override {
     std::vector<Transfer> done;
@@ -286,6 +296,7 @@ class CurlTransport final : public Transport {
     slot.active = false;
     if (slot.paused) --paused_;
     slot.paused = false;
+    free_.push_back(&slot);
   }
 
   Transfer describe(Slot& slot, CURLcode result) {
@@ -303,6 +314,7 @@ class CurlTransport final : public Transport {
     } else if (result == CURLE_OK || ended_on_error_page) {
       transfer.http_status = static_cast<int>(status);
       transfer.detail = fmt::format("HTTP {}", status);
+      transfer.length_known = result == CURLE_OK && expected_size(slot) == slot.body.size();
       transfer.body = std::move(slot.body);
       transfer.etag = std::move(slot.etag);
       transfer.last_modified = std::move(slot.last_modified);
@@ -349,8 +361,10 @@ class CurlTransport final : public Transport {
   }
 
   Slot& free_slot() {
-    for (const auto& slot : slots_) {
-      if (!slot->active) return *slot;
+    if (!free_.empty()) {
+      Slot& slot = *free_.back();
+      free_.pop_back();
+      return slot;
     }
     auto slot = std::make_unique<Slot>();
     slot->owner = this;
@@ -417,8 +431,10 @@ class CurlTransport final : public Transport {
   NetworkSettings settings_;
   ByteBudget& budget_;
   AddressCheck refused_;
-  CurlLoop loop_;
+  const int most_open_ = most_transfers();
+  CurlLoop loop_;  ///< keeps more connections than may be open: else each end would close one that the next could use
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Slot*> free_;  ///< of slots_, those that are not active
   std::vector<std::pair<std::size_t, std::string>> files_;
   std::uint64_t next_order_ = 0;
   std::size_t paused_ = 0;

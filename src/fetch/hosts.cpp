@@ -4,14 +4,15 @@
 
 namespace imagerank::fetch {
 
-std::optional<milliseconds> AnswerTimes::usual() const {
+void AnswerTimes::add(milliseconds time) noexcept {
+  times_[count_++ % times_.size()] = time;
   constexpr std::size_t kEnough = 16;
-  if (count_ < kEnough) return std::nullopt;
+  if (count_ < kEnough) return;
   auto times = times_;
   auto* const end = times.begin() + static_cast<std::ptrdiff_t>(std::min(count_, times.size()));
   auto* const ninth_tenth = times.begin() + (end - times.begin()) * 9 / 10;
   std::nth_element(times.begin(), ninth_tenth, end);
-  return *ninth_tenth;
+  usual_ = *ninth_tenth;
 }
 
 milliseconds patience(const Host& host, int tries_before, int retries, milliseconds limit) {
@@ -33,20 +34,18 @@ milliseconds quiet_after(const Host& host) {
 
 std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings, Transport::Clock::time_point now) {
   if (!host.waiting()) return nullptr;
-  bool failed_may = !host.failed.empty();
-  if (host.in_flight >= settings.per_host) {
-    // Beyond the limit only in place of transfers that wait, and only while the host answers others: one that is slow
-    // to all is not asked for more. URLs that made it wait before leave a quarter of that room to others.
-    constexpr milliseconds kFresh(5000);
-    constexpr int kMostWaiting = 8;
-    if (host.in_flight - host.quiet >= settings.per_host || host.in_flight >= kMostWaiting * settings.per_host ||
-        !host.answers.usual() || now - host.last_answer >= kFresh) {
-      return nullptr;
-    }
-    failed_may = failed_may && host.quiet < kMostWaiting * 3 / 4 * settings.per_host;
-  }
-  if (host.ready.empty()) return failed_may ? &host.failed : nullptr;
-  return failed_may && ++host.turns % 4 == 0 ? &host.failed : &host.ready;
+  // Beyond the limit only in place of transfers that wait, and only while the host answers others: one that is slow to
+  // all is not asked for more.
+  constexpr milliseconds kFresh(5000);
+  constexpr int kMostWaiting = 8;
+  const bool answers = host.answers.usual() && now - host.last_answer < kFresh;
+  const int room = answers ? kMostWaiting * settings.per_host : settings.per_host;
+  if (host.in_flight - host.quiet >= settings.per_host || host.in_flight >= room) return nullptr;
+  // What waits longest ends last: it begins first. URLs that made it wait before leave a quarter of the room to others.
+  const bool others = !host.ready.empty() || !host.failed.empty();
+  if (!host.silent.empty() && (!others || host.quiet * 4 < room * 3)) return &host.silent;
+  if (host.ready.empty()) return host.failed.empty() ? nullptr : &host.failed;
+  return !host.failed.empty() && ++host.turns % 4 == 0 ? &host.failed : &host.ready;
 }
 
 bool is_silent(const Host& host, Transport::Clock::time_point now) {

@@ -14,13 +14,14 @@ namespace imagerank::fetch {
 /// How long a host takes to answer.
 class AnswerTimes {
  public:
-  void add(milliseconds time) noexcept { times_[count_++ % times_.size()] = time; }
+  void add(milliseconds time) noexcept;
   /// Nine of ten of the last 64 answers came sooner; empty until there are 16.
-  [[nodiscard]] std::optional<milliseconds> usual() const;
+  [[nodiscard]] std::optional<milliseconds> usual() const noexcept { return usual_; }
 
  private:
   std::array<milliseconds, 64> times_{};
   std::size_t count_ = 0;
+  std::optional<milliseconds> usual_;
 };
 
 /// One host and port: what waits for it, and how it behaves.
@@ -28,6 +29,7 @@ struct Host {
   std::string key;
   std::deque<std::size_t> ready;   ///< tickets never tried
   std::deque<std::size_t> failed;  ///< tickets to try again: every fourth turn while there are others
+  std::deque<std::size_t> silent;  ///< tickets to try again that waited in vain: first, as they take nobody's place
   unsigned turns = 0;
   int in_flight = 0;
   int quiet = 0;         ///< of these, those that wait for a byte
@@ -42,7 +44,7 @@ struct Host {
   std::string down_reason;
   Transport::Clock::time_point next_probe;  ///< while down
 
-  [[nodiscard]] bool waiting() const noexcept { return !ready.empty() || !failed.empty(); }
+  [[nodiscard]] bool waiting() const noexcept { return !ready.empty() || !failed.empty() || !silent.empty(); }
 };
 
 /// How long the next try of a URL may wait for a byte, where its last try may wait `limit`: the first not much longer

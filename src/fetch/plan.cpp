@@ -1,6 +1,9 @@
 #include "fetch/plan.h"
 
 #include <algorithm>
+#include <atomic>
+#include <future>
+#include <vector>
 
 #include "core/fail.h"
 #include "core/hash.h"
@@ -19,12 +22,48 @@ std::string table_of(const AtomicFile& list) {
   return fmt::format("read_parquet({})", workspace::sql_literal(list.temporary_path().string()));
 }
 
-}  // namespace
-
 bool is_intact(const workspace::Workspace& workspace, const workspace::Image& row, bool recheck) {
   const auto path = workspace.resolve(row);
-  if (row.path.empty() || !has_file(path)) return false;
+  if (row.status != "ok" || row.path.empty() || !has_file(path)) return false;
   return !recheck || row.sha256.empty() || sha256_hex(load_file(path)) == row.sha256;
+}
+
+std::vector<char> find_intact(const workspace::Workspace& workspace, const std::vector<workspace::Image>& rows,
+                              bool recheck, const RunContext& context) {
+  std::vector<char> intact(rows.size());
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::future<void>> workers;
+  for (int i = 0; i < context.thread_count(); ++i) {
+    workers.push_back(std::async(std::launch::async, [&] {
+      for (std::size_t row = next++; row < rows.size(); row = next++) {
+        context.check_stop();
+        intact[row] = is_intact(workspace, rows[row], recheck) ? 1 : 0;
+      }
+    }));
+  }
+  for (auto& worker : workers) worker.get();
+  return intact;
+}
+
+}  // namespace
+
+void for_each_row(const workspace::Workspace& workspace, bool recheck, const RunContext& context,
+                  const std::function<void(const workspace::Image& row, bool there)>& visit) {
+  workspace::Database reader(1, workspace.root(), kTableMemory);
+  workspace.attach(reader, "images");
+  std::vector<workspace::Image> rows;
+  reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& table) {
+    rows.resize(table.row_count);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].image_uid = table.columns[0].text[i];
+      rows[i].url = table.columns[1].text[i];
+      rows[i].path = table.columns[2].text[i];
+      rows[i].sha256 = table.columns[3].text[i];
+      rows[i].status = table.columns[4].text[i];
+    }
+    const std::vector<char> intact = find_intact(workspace, rows, recheck, context);
+    for (std::size_t i = 0; i < rows.size(); ++i) visit(rows[i], intact[i] != 0);
+  });
 }
 
 Plan::Plan(const workspace::Workspace& workspace, const FetchSettings& settings, const RunContext& context,
@@ -57,34 +96,22 @@ Plan::Plan(const workspace::Workspace& workspace, const FetchSettings& settings,
 void Plan::judge_rows(workspace::Database& database, const PlanEvents& events) {
   database.execute("CREATE TABLE wanted (image_uid VARCHAR, url VARCHAR, has_file INTEGER)");
   database.execute("CREATE TABLE local (image_uid VARCHAR, path VARCHAR)");
-  workspace::Database reader(1, workspace_.root(), kTableMemory);
-  workspace_.attach(reader, "images");
   workspace::Database::Appender wanted(database, "wanted");
   workspace::Database::Appender local(database, "local");
-  workspace::Image row;
-  reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& rows) {
-    context_.check_stop();
-    for (std::size_t i = 0; i < rows.row_count; ++i) {
-      row.image_uid = rows.columns[0].text[i];
-      row.url = rows.columns[1].text[i];
-      row.path = rows.columns[2].text[i];
-      row.sha256 = rows.columns[3].text[i];
-      row.status = rows.columns[4].text[i];
-      judge(row, events, wanted, local);
-      ++total_;
-    }
+  for_each_row(workspace_, settings_.recheck, context_, [&](const workspace::Image& row, bool there) {
+    judge(row, there, events, wanted, local);
+    ++total_;
   });
   wanted.close();
   local.close();
 }
 
-void Plan::judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
-                 workspace::Database::Appender& local) {
+void Plan::judge(const workspace::Image& row, bool there, const PlanEvents& events,
+                 workspace::Database::Appender& wanted, workspace::Database::Appender& local) {
   const FetchExample example{row.image_uid, row.url, ""};
   const auto fail_row = [&](const std::string& reason, std::string detail) {
     events.failed({row.image_uid, row.url, std::move(detail)}, reason, row.status == reason);
   };
-  const bool there = row.status == "ok" && is_intact(workspace_, row, settings_.recheck);
   if (there && (!settings_.refresh || row.url.empty())) return events.skipped();
   const bool failed_before = !row.status.empty() && row.status != "ok";
   if (failed_before && !row.url.empty() && !retries(row.status)) return events.not_retried(example, row.status);

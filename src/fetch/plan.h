@@ -19,8 +19,10 @@ struct LocalFile {
   std::string sha256;    ///< what it must be; "" if nothing says
 };
 
-/// Whether the file of a row is there. @param recheck  and has the checksum that the row has.
-[[nodiscard]] bool is_intact(const workspace::Workspace& workspace, const workspace::Image& row, bool recheck);
+/// Calls `visit` with uid, url, path, sha256 and status of every row, and whether its file is there. Files are looked
+/// for on all of the context's threads. @param recheck  a file is there only if it has the checksum that the row has.
+void for_each_row(const workspace::Workspace& workspace, bool recheck, const RunContext& context,
+                  const std::function<void(const workspace::Image& row, bool there)>& visit);
 
 /// What a plan says of rows that need no transfer.
 struct PlanEvents {
@@ -47,7 +49,7 @@ class Plan {
 
  private:
   void judge_rows(workspace::Database& database, const PlanEvents& events);
-  void judge(const workspace::Image& row, const PlanEvents& events, workspace::Database::Appender& wanted,
+  void judge(const workspace::Image& row, bool there, const PlanEvents& events, workspace::Database::Appender& wanted,
              workspace::Database::Appender& local);
   [[nodiscard]] bool retries(const std::string& status) const;
 

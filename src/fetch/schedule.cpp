@@ -20,7 +20,6 @@ using Clock = Transport::Clock;
 
 constexpr std::size_t kWindow = std::size_t{1} << 14;
 constexpr std::size_t kMostWindow = std::size_t{1} << 17;
-constexpr int kMostOpen = 1024;
 
 template <typename Value>
 void check_range(const char* name, Value value, Value low, Value high) {
@@ -144,7 +143,7 @@ class Schedule {
       const Later due = later_.top();
       later_.pop();
       if (due.ticket != kWholeHost) {
-        due.host->failed.push_back(due.ticket);
+        (jobs_[due.ticket].silent ? due.host->silent : due.host->failed).push_back(due.ticket);
       } else {
         --due.host->jobs;
       }
@@ -153,7 +152,7 @@ class Schedule {
   }
 
   [[nodiscard]] bool has_global_room() const noexcept {
-    return in_flight_ - quiet_ < settings_.concurrency && in_flight_ < std::max(kMostOpen, settings_.concurrency);
+    return in_flight_ - quiet_ < settings_.concurrency && in_flight_ < transport_.most_open();
   }
 
   void start_some() {
@@ -188,7 +187,7 @@ class Schedule {
     job.started = transport_.now();
     transport_.start({ticket, job.wanted.url, job.wanted.etag, job.wanted.last_modified,
                       patience(host, job.tries, settings_.retries, settings_.first_byte_timeout),
-                      patience(host, job.tries, settings_.retries, settings_.stall_timeout)});
+                      patience(host, job.tries, settings_.retries, settings_.stall_timeout), job.silent});
     ++job.tries;
     set_quiet(job, job.silent);
   }
@@ -196,7 +195,7 @@ class Schedule {
   /// All that waits for a host that is down.
   void fail_waiting(Host& host) {
     while (host.waiting()) {
-      auto& queue = host.ready.empty() ? host.failed : host.ready;
+      auto& queue = !host.ready.empty() ? host.ready : !host.failed.empty() ? host.failed : host.silent;
       const std::size_t ticket = queue.front();
       queue.pop_front();
       Fetched fetched;
@@ -254,9 +253,14 @@ class Schedule {
     fetched.etag = std::move(transfer.etag);
     fetched.last_modified = std::move(transfer.last_modified);
     const int status = transfer.http_status;
-    if (fetched.ok()) judge(fetched, status, !job.wanted.etag.empty() || !job.wanted.last_modified.empty());
-    const bool again = !fetched.ok() && (is_passing_status(status) || may_pass(fetched.reason)) &&
-                       retry_later(ticket, fetched, transfer.retry_after);
+    bool may_help = may_pass(fetched.reason) || is_passing_status(status);
+    if (fetched.ok()) {
+      judge(fetched, status, !job.wanted.etag.empty() || !job.wanted.last_modified.empty());
+      // A file that ends too early may have been cut on the way, unless as much came as the server said: it has no
+      // more.
+      may_help = may_help || (may_pass(fetched.reason) && !transfer.length_known);
+    }
+    const bool again = !fetched.ok() && may_help && retry_later(ticket, fetched, transfer.retry_after);
     if (!again) finish(ticket, std::move(fetched));
     take_turn(host);
   }

@@ -213,23 +213,14 @@ ShardSource::ShardSource(const workspace::Workspace& workspace, const FetchSetti
 
 void ShardSource::load_rows(FetchCounts& counts) {
   database_.execute("CREATE TABLE listed (image_uid VARCHAR, url VARCHAR, there INTEGER)");
-  Database reader(1, workspace_.root(), kTableMemory);
-  workspace_.attach(reader, "images");
   Database::Appender rows(database_, "listed");
-  workspace::Image image;
-  reader.for_each_chunk("SELECT image_uid, url, path, sha256, status FROM images", [&](const workspace::Table& table) {
-    context_.check_stop();
-    for (std::size_t i = 0; i < table.row_count; ++i) {
-      image.path = table.columns[2].text[i];
-      image.sha256 = table.columns[3].text[i];
-      const bool there = table.columns[4].text[i] == "ok" && is_intact(workspace_, image, settings_.recheck);
-      rows.append(table.columns[0].text[i]);
-      rows.append(table.columns[1].text[i]);
-      rows.append(std::int32_t{there ? 1 : 0});
-      rows.end_row();
-      ++counts.total;
-      counts.skipped += there ? 1 : 0;
-    }
+  for_each_row(workspace_, settings_.recheck, context_, [&](const workspace::Image& image, bool there) {
+    rows.append(image.image_uid);
+    rows.append(image.url);
+    rows.append(std::int32_t{there ? 1 : 0});
+    rows.end_row();
+    ++counts.total;
+    counts.skipped += there ? 1 : 0;
   });
   rows.close();
 }

@@ -1,9 +1,12 @@
 #include "fetch/tables.h"
 
+#include <filesystem>
 #include <optional>
+#include <string>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "workspace/keys.h"
 
 namespace imagerank::fetch {
 namespace {
@@ -58,12 +61,35 @@ constexpr const char* kImages = R"(
          CASE WHEN e.status = 'ok' THEN e.sha256 ELSE i.sha256 END AS sha256, coalesce(e.status, i.status) AS status
   FROM images i LEFT JOIN verdict v ON v.image = md5_number(i.image_uid) LEFT JOIN entry e ON e.place = v.place)";
 
+/// Files that rows name until now and no longer: the type of an image may change, and where it is kept.
+constexpr const char* kReplaced = R"(
+  CREATE TABLE replaced AS
+  SELECT i.image_uid, i.path
+  FROM images i JOIN verdict v ON v.image = md5_number(i.image_uid) JOIN entry e ON e.place = v.place
+  WHERE e.status = 'ok' AND i.path <> '' AND i.path <> e.path)";
+
+constexpr const char* kKept = R"(
+  DELETE FROM replaced WHERE md5_number(path) IN (SELECT md5_number(path) FROM ({})))";
+
 constexpr const char* kValidators = R"(
   WITH fresh AS (SELECT url, etag, last_modified FROM entry SEMI JOIN of_url USING (place) WHERE status = 'ok')
   SELECT url, etag, last_modified FROM validators
   WHERE md5_number(url) NOT IN (SELECT md5_number(url) FROM fresh)
   UNION ALL
   SELECT url, etag, last_modified FROM fresh WHERE etag <> '' OR last_modified <> '')";
+
+/// Only those that `fetch` named: others are not its own.
+void remove_replaced(const workspace::Workspace& workspace, workspace::Database& database) {
+  database.for_each_chunk("SELECT image_uid, path FROM replaced", [&](const workspace::Table& rows) {
+    for (std::size_t i = 0; i < rows.row_count; ++i) {
+      const std::string& uid = rows.columns[0].text[i];
+      const std::filesystem::path path = rows.columns[1].text[i];
+      if (!workspace::is_safe_uid(uid) || path != workspace::Workspace::image_path(uid, path.extension())) continue;
+      std::error_code error;  // a file that stays costs its room only
+      std::filesystem::remove(workspace.root() / path, error);
+    }
+  });
+}
 
 }  // namespace
 
@@ -82,9 +108,12 @@ void write_tables(const workspace::Workspace& workspace, FetchLedger& ledger) {
       validators.emplace(workspace.table_path("validators"));
       database.copy_parquet(kValidators, *validators);
     }
+    database.execute(kReplaced);
+    if (database.query_integer("SELECT count(*) FROM replaced") > 0) database.execute(fmt::format(kKept, kImages));
     ledger.flush_images();
     if (validators) validators->commit();
     images.commit();
+    remove_replaced(workspace, database);
   }
   ledger.clear();
 }

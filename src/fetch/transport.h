@@ -19,6 +19,9 @@ namespace imagerank::fetch {
 
 using std::chrono::milliseconds;
 
+/// Transfers at once at the very most, those that wait for their server included.
+constexpr int kMostOpen = 1024;
+
 /// How bytes are moved. One validation: validate().
 struct NetworkSettings {
   int concurrency = 32;                    ///< transfers at once, 1..1024
@@ -98,6 +101,7 @@ struct Request {
   std::string_view last_modified;      ///< "" none; the same (If-Modified-Since)
   milliseconds first_byte_timeout{0};  ///< of this try
   milliseconds stall_timeout{0};       ///< the same
+  bool new_connection = false;         ///< where the one before may be what is broken
 };
 
 /// What one try of one URL came to.
@@ -108,6 +112,7 @@ struct Transfer {
                        ///< "connection", "redirects", "too_large", "refused_address", "missing", "bad_response", "noai"
   std::string detail;                       ///< one line for a person
   Body body;                                ///< whole; empty unless the status is 2xx or it is a file
+  bool length_known = false;                ///< the server said how long the body is, and so long it is
   std::string etag;                         ///< as the server gave it, "" if it did not
   std::string last_modified;                ///< as the server gave it
   std::optional<milliseconds> retry_after;  ///< as the server asked
@@ -131,6 +136,8 @@ class Transport {
   virtual ~Transport() = default;
   /// Begins one try; each start gives exactly one Transfer from a later wait(). Does not block on the network.
   virtual void start(const Request& request) = 0;
+  /// Transfers that may be under way at once, 1..kMostOpen.
+  [[nodiscard]] virtual int most_open() const noexcept { return kMostOpen; }
   /// Moves bytes until something ended or `at_most` has passed.
   virtual std::vector<Transfer> wait(milliseconds at_most) = 0;
   /// The transfers under way, and for how long each has waited for a byte.

@@ -401,6 +401,38 @@ TEST(FetchCommand, RefreshAsksWhatChangedAndKeepsWhatIsThere) {
   EXPECT_EQ(fetch(options).json["unchanged"], 2) << "the new ETag was kept";
 }
 
+TEST(FetchCommand, AnImageOfAnotherTypeTakesTheOlderFilesPlace) {
+  const TemporaryFolder folder;
+  std::atomic<bool> second = false;
+  HttpServer server([&](const HttpRequest& request) {
+    HttpResponse response = png_response(request.path);
+    if (second && request.path != "/stays")
+      response.body = images::encode_jpeg({8, 8, std::vector<std::uint8_t>(192)}, 90);
+    return response;
+  });
+  test::write_text(folder.path() / "mine.png", png_for("/mine"));
+  std::vector<Image> rows = {row("a", server.url("/changes")), row("also-a", server.url("/changes")),
+                             row("b", server.url("/stays")), row("c", server.url("/mine"))};
+  rows[3].path = "mine.png";
+  rows[3].status = "ok";
+  Workspace::open(folder.path()).write_images(rows);
+  fetch(local(folder.path()));
+  const auto before = by_uid(folder.path());
+  second = true;
+  FetchOptions options = local(folder.path());
+  options.settings.refresh = true;
+  fetch(options);
+  const auto after = by_uid(folder.path());
+  for (const char* uid : {"a", "also-a", "c"}) {
+    EXPECT_TRUE(after.at(uid).path.ends_with(".jpg")) << after.at(uid).path;
+    EXPECT_TRUE(std::filesystem::exists(folder.path() / after.at(uid).path)) << uid;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / before.at("a").path)) << "the older file";
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / after.at("b").path)) << "the same as before";
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "mine.png")) << "not fetch's own";
+  EXPECT_EQ(files_below(folder.path() / "images").size(), 3U);
+}
+
 TEST(FetchCommand, DecodesAndResizesWhereAsked) {
   const TemporaryFolder folder;
   std::string damaged = images::encode_png({64, 64, std::vector<std::uint8_t>(64 * 64 * 3, 9)});

@@ -77,6 +77,30 @@ TEST_F(FetchWorkspace, EveryRowIsCountedOnce) {
   EXPECT_THAT(seen.back().note, ::testing::HasSubstr("43 http_404"));
 }
 
+TEST_F(FetchWorkspace, EveryFileIsRecheckedOnAllThreads) {
+  const Workspace workspace = Workspace::open(folder_.path());
+  static_cast<void>(fetch_images(workspace, settings_, context_));
+  const int requests = server_.requests();
+  int damaged = 0;
+  for (const workspace::Image& image : workspace.load_images()) {
+    if (image.status != "ok" || std::stoi(image.image_uid.substr(1)) % 5 != 0) continue;
+    test::write_text(folder_.path() / image.path, png_for("/7"));
+    ++damaged;
+  }
+  settings_.recheck = true;
+  const FetchCounts counts = fetch_images(workspace, settings_, context_);
+  EXPECT_LE(server_.requests(), requests + damaged);
+  EXPECT_EQ(counts.ok + counts.skipped, kImages - 43);
+  for (const workspace::Image& image : workspace.load_images()) {
+    if (image.status != "ok") continue;
+    EXPECT_EQ(load_file(folder_.path() / image.path), png_for("/" + image.image_uid.substr(1)));
+  }
+  std::stop_source stop;
+  stop.request_stop();
+  context_.stop = stop.get_token();
+  EXPECT_THROW(static_cast<void>(fetch_images(workspace, settings_, context_)), Error);
+}
+
 TEST_F(FetchWorkspace, WhatCannotBeStoredEndsItAndLosesNothing) {
   // A file where a folder of images must go.
   const std::filesystem::path in_the_way = (folder_.path() / Workspace::image_path("u150", ".png")).parent_path();

@@ -20,7 +20,7 @@ using ::testing::ElementsAre;
 std::string small_png() { return images::encode_png({1, 1, {1, 2, 3}}); }
 
 /// Ends every transfer `latency` of its own time after it began, with what `script` says.
-class FakeTransport final : public Transport {
+class FakeTransport : public Transport {
  public:
   struct Started {
     std::string url;
@@ -28,6 +28,7 @@ class FakeTransport final : public Transport {
     milliseconds first_byte_timeout;
     milliseconds stall_timeout;
     std::string etag;
+    bool new_connection;
   };
   using Script = std::function<Transfer(const std::string& url, int visit)>;
   using Latency = std::function<milliseconds(const Started& started)>;
@@ -38,7 +39,8 @@ class FakeTransport final : public Transport {
 
   void start(const Request& request) override {
     const Url url = parse_url(request.url).value();
-    started.push_back({url.text, time_, request.first_byte_timeout, request.stall_timeout, std::string(request.etag)});
+    started.push_back({url.text, time_, request.first_byte_timeout, request.stall_timeout, std::string(request.etag),
+                       request.new_connection});
     running_.emplace(time_ + latency_(started.back()), Running{request.ticket, url, time_});
     most_at_once = std::max(most_at_once, running_.size());
     most_per_host = std::max(most_per_host, ++per_host_[url.host_key()]);
@@ -239,7 +241,7 @@ TEST(FetchSchedule, RetryAfterHoldsBackTheWholeHostOnly) {
   settings.per_host = 1;
   for (const Fetched& image : fetch(urls, settings, transport)) EXPECT_TRUE(image.ok());
   for (std::size_t i = 0; i < transport.started.size(); ++i) {
-    const auto& [url, at, first_byte, stall, etag] = transport.started[i];
+    const auto& [url, at, first_byte, stall, etag, fresh] = transport.started[i];
     if (url.starts_with("http://calm")) {
       EXPECT_LT(at.count(), 2000) << url;
     } else if (i > 0) {
@@ -335,6 +337,63 @@ TEST(FetchSchedule, TransfersThatWaitHoldNobodyUp) {
     EXPECT_EQ(images[i].tries, i % 50 == 5 ? 2 : 1) << i;
   }
   EXPECT_LE(transport.most_per_host, 8U * 4);
+}
+
+TEST(FetchSchedule, WhoIsSilentIsAskedAgainBeforeOthersAndOnANewConnection) {
+  std::vector<std::string> urls;
+  for (int i = 0; i < 1000; ++i) urls.push_back(fmt::format("http://h/{}{}", i, i >= 100 && i < 140 ? "slow" : ""));
+  FakeTransport transport(
+      [](const std::string& url, int) { return is_slow(url) ? broken("timeout") : answer(200, small_png()); },
+      [](const FakeTransport::Started& started) {
+        return is_slow(started.url) ? started.first_byte_timeout : milliseconds(100);
+      });
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 16;
+  settings.retries = 1;
+  settings.first_byte_timeout = milliseconds(2000);
+  fetch(urls, settings, transport);
+  std::map<std::string, milliseconds> ended;
+  std::size_t again = 0;
+  for (const auto& started : transport.started) {
+    if (!is_slow(started.url)) {
+      EXPECT_FALSE(started.new_connection);
+      continue;
+    }
+    const auto [before, first] = ended.emplace(started.url, started.at + started.first_byte_timeout);
+    EXPECT_EQ(started.new_connection, !first);
+    if (first) continue;
+    ++again;
+    // The longest back-off, then the next of 16 transfers of 100 ms that ends, not one of every fourth.
+    EXPECT_LE((started.at - before->second).count(), 500 + 100 + 40) << started.url;
+  }
+  EXPECT_EQ(again, 40U);
+}
+
+TEST(FetchSchedule, KeepsToWhatTheTransportCanHaveOpen) {
+  class Narrow final : public FakeTransport {
+   public:
+    using FakeTransport::FakeTransport;
+    [[nodiscard]] int most_open() const noexcept override { return 3; }
+  };
+  Narrow transport([](const std::string&, int) { return broken("timeout"); },
+                   [](const FakeTransport::Started&) { return milliseconds(3000); });
+  NetworkSettings settings;
+  settings.retries = 0;
+  fetch(many("h", 12), settings, transport);
+  EXPECT_EQ(transport.most_at_once, 3U);
+}
+
+TEST(FetchSchedule, AFileThatIsCutOnItsServerIsNotAskedForAgain) {
+  for (const bool known : {false, true}) {
+    FakeTransport transport([&](const std::string&, int visit) {
+      Transfer transfer = answer(200, visit == 0 ? small_png().substr(0, 60) : small_png());
+      transfer.length_known = known;
+      return transfer;
+    });
+    const auto images = fetch(many("h", 1), {}, transport);
+    EXPECT_EQ(images[0].reason, known ? "truncated" : "") << images[0].detail;
+    EXPECT_EQ(images[0].tries, known ? 1 : 2);
+  }
 }
 
 TEST(FetchSchedule, AHostThatIsSlowToAllIsNotAskedForMore) {
