@@ -65,7 +65,7 @@ std::string numbered_rows(const workspace::Workspace& workspace, workspace::Data
                      workspace::sql_literal(workspace.table_path(name).string()));
 }
 
-/// source, judged, ranking, prompt_key.
+/// source, judged, ranking, prompt_key, ranking_number.
 void choose_rankings(const workspace::Workspace& workspace, workspace::Database& database,
                      const LabelSettings& settings, LabelCounts& counts) {
   const std::string rankings = numbered_rows(workspace, database, "rankings");
@@ -103,6 +103,7 @@ void choose_rankings(const workspace::Workspace& workspace, workspace::Database&
     fail(ErrorCode::kCorruptData, "{}: expected a ranking that the prompt filters let through, found none",
          workspace.root().string());
   }
+  database.execute(rules::ranking_number(settings.seed));
 }
 
 /// ranking_split: where each ranking goes; entry.
@@ -164,7 +165,7 @@ void count_pairs(workspace::Database& database, const LabelSettings& settings, L
   read_counts<5>(database,
                  fmt::format(R"(
     SELECT count(*) FILTER (p_a <> 0.5), count(*) FILTER (p_a = 0.5), count(*) FILTER (held = 2 AND {0}),
-           count(*) FILTER (held = 1 AND {0}), count(*) FILTER (held = 0 AND {0}) FROM pair)",
+           count(*) FILTER (held = 1 AND {0}), count(*) FILTER (held = 0 AND {0}) FROM pair_number)",
                              written),
                  {&counts.strict_pairs, &counts.tied_pairs, &counts.pair_splits[0], &counts.pair_splits[1],
                   &counts.pair_splits[2]});
@@ -215,20 +216,18 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   database.execute(rules::point(settings));
   count_points(database, settings, counts);
   database.execute(rules::pair_index());
+  database.execute(rules::pair_number());
   database.execute(rules::pair());
   if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());
   count_pairs(database, settings, counts);
   context.check_stop();
 
   // Both tables are on disk before either gets its name: they describe one split.
-  AtomicFile points(workspace.table_path("points"));
   AtomicFile pairs(workspace.table_path("pairs"));
-  database.copy_parquet(R"(
-    SELECT image_uid, prompt, label::INTEGER AS label,
-           CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
-    FROM point JOIN prompt_key USING (prompt_id))",
-                        points);
+  AtomicFile points(workspace.table_path("points"));
   database.copy_parquet(rules::weighed_pairs(settings), pairs);
+  context.check_stop();
+  database.copy_parquet(rules::written_points(), points);
   if (!settings.csv.empty()) {
     database.write_csv("SELECT image_uid, prompt, label FROM point JOIN prompt_key USING (prompt_id)", settings.csv);
   }

@@ -35,6 +35,16 @@ std::string word_pattern(const std::vector<std::string>& words) {
   return fmt::format("(?i)(?:^|[^\\pL\\pN])(?:{})(?:$|[^\\pL\\pN])", pattern);
 }
 
+/// What a ranking says of two of its images: its best one, or the ranks of both.
+constexpr const char* kPreference = R"(
+           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0
+                WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a)";
+
+/// A split by name, see Database::as_enum().
+constexpr const char* kSplitName =
+    "CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END::ENUM('test', 'validation', 'train') AS "
+    "split";
+
 /// 0 below the first cut, 1 below the second, 2 above.
 std::string held_of(const std::string& value, const std::string& first, const std::string& second) {
   return fmt::format("CASE WHEN {0} < {1} THEN 0 WHEN {0} < {2} THEN 1 ELSE 2 END::TINYINT", value, first, second);
@@ -100,6 +110,16 @@ std::string prompt_key() {
     SELECT prompt, (row_number() OVER (ORDER BY prompt))::INTEGER AS prompt_id FROM (SELECT DISTINCT prompt FROM ranking))";
 }
 
+std::string ranking_number(std::uint64_t seed) {
+  // best -1 stands for rankings with ranks, which say something of each two images.
+  return fmt::format(R"(
+    CREATE TABLE ranking_number AS
+    SELECT r, prompt_id, len(image_uids) AS n, CASE WHEN ranks IS NULL THEN best ELSE -1 END AS best, ranks,
+           CASE WHEN user_id <> '' THEN hash(user_id) END AS who, stable_hash(key, {}::UBIGINT) AS hash
+    FROM ranking JOIN prompt_key USING (prompt))",
+                     seed);
+}
+
 std::string group_key(SplitRule rule, std::uint64_t seed) {
   switch (rule) {
     case SplitRule::kPrompt:
@@ -152,11 +172,9 @@ std::string split_by_group(const LabelSettings& settings) {
 std::string split_by_ranking(const LabelSettings& settings) {
   return fmt::format(R"(
     CREATE TABLE ranking_split AS
-    WITH hashed AS (SELECT r, prompt, stable_hash(key, {0}::UBIGINT) AS hash FROM ranking),
-         cut AS (SELECT quantile_disc(hash, [{1}, {2}]) AS bound FROM hashed)
-    SELECT r, prompt_id, {3} AS held FROM hashed JOIN prompt_key USING (prompt), cut)",
-                     settings.seed, settings.test, settings.test + settings.validation,
-                     held_of("hash", "bound[1]", "bound[2]"));
+    WITH cut AS (SELECT quantile_disc(hash, [{}, {}]) AS bound FROM ranking_number)
+    SELECT r, prompt_id, {} AS held FROM ranking_number, cut)",
+                     settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
 }
 
 std::string split_official() {
@@ -189,18 +207,17 @@ std::string kept(const LabelSettings& settings, bool straddles) {
   const std::string label = settled_label(settings.conflicts);
   if (!straddles) {
     // A prompt's number goes through the hash's seed: no text is put together for each row.
-    const std::string hash =
+    const std::string place =
         settings.split != SplitRule::kRandom
-            ? ""
-            : fmt::format(
-                  ", stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT) AS hash",
-                  settings.seed);
+            ? "min(held) AS held"
+            : fmt::format("stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT) AS hash",
+                          settings.seed);
     return fmt::format(R"(
       CREATE TABLE kept AS
-      SELECT image_uid, prompt_id, min(held) AS held, {}::TINYINT AS label, bit_or(bit)::TINYINT AS bits,
-             count(*)::INTEGER AS votes, 1::TINYINT AS parts{}
+      SELECT image_uid, prompt_id, {}::TINYINT AS label, bit_or(bit)::TINYINT AS bits, count(*)::INTEGER AS votes,
+             1::TINYINT AS parts, {}
       FROM entry GROUP BY image_uid, prompt_id)",
-                       label, hash);
+                       label, place);
   }
   return fmt::format(R"(
     CREATE TABLE kept AS
@@ -215,7 +232,7 @@ std::string kept(const LabelSettings& settings, bool straddles) {
 std::string split_points_by_row(const LabelSettings& settings) {
   return fmt::format(R"(
     CREATE TABLE point_cut AS SELECT quantile_disc(hash, [{}, {}]) AS bound FROM kept;
-    CREATE VIEW placed AS SELECT * EXCLUDE (held, hash, bound), {} AS held FROM kept, point_cut)",
+    CREATE VIEW placed AS SELECT * EXCLUDE (hash, bound), {} AS held FROM kept, point_cut)",
                      settings.test, settings.test + settings.validation, held_of("hash", "bound[1]", "bound[2]"));
 }
 
@@ -232,7 +249,7 @@ std::string point(const LabelSettings& settings) {
 std::string pair_index() {
   return R"(
     CREATE TABLE pair_index AS
-    WITH length AS (SELECT DISTINCT len(image_uids) AS n FROM ranking),
+    WITH length AS (SELECT DISTINCT n FROM ranking_number),
          place AS (SELECT n, unnest(range(1, n + 1)) AS i FROM length),
          choice AS (SELECT n, unnest(range(0, n + 1)) AS best FROM length UNION ALL SELECT n, -1 FROM length)
     SELECT n, best, list({'i': a.i, 'j': b.i, 'p': CASE WHEN best = a.i THEN 1.0 WHEN best = b.i THEN 0.0 ELSE 0.5 END::DOUBLE}
@@ -241,42 +258,59 @@ std::string pair_index() {
     WHERE a.i < b.i AND (best <= 0 OR best = a.i OR best = b.i) GROUP BY n, best)";
 }
 
+std::string pair_number() {
+  return fmt::format(R"(
+    CREATE VIEW pair_number AS
+    SELECT prompt_id, held,{}
+    FROM (SELECT prompt_id, held, ranks, unnest(pairs) AS two
+          FROM ranking_number JOIN (SELECT r, held FROM ranking_split) USING (r) JOIN pair_index USING (n, best)))",
+                     kPreference);
+}
+
 std::string pair() {
-  // best -1 stands for rankings with ranks, which say something of each two.
-  return R"(
+  return fmt::format(R"(
     CREATE VIEW pair AS
-    SELECT ranking_id, user_id, prompt, prompt_id, held, weight, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,
-           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0
-                WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a
+    SELECT ranking_id, user_id, prompt, prompt_id, held, weight, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,{}
     FROM (SELECT ranking.*, prompt_id, held, unnest(pairs) AS two
           FROM ranking JOIN ranking_split USING (r) JOIN pair_index
-          ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END))";
+          ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END))",
+                     kPreference);
 }
 
 std::string prompt_weight() {
-  return "CREATE TABLE prompt_weight AS SELECT prompt_id, count(*) AS n FROM pair WHERE held < 3 GROUP BY prompt_id";
+  return "CREATE TABLE prompt_weight AS SELECT prompt_id, count(*) AS n FROM pair_number WHERE held < 3 GROUP BY "
+         "prompt_id";
+}
+
+std::string written_points() {
+  return fmt::format(R"(
+    SELECT image_uid, prompt, label::INTEGER AS label, {} FROM point JOIN prompt_key USING (prompt_id))",
+                     kSplitName);
 }
 
 std::string weighed_pairs(const LabelSettings& settings) {
   const bool shared = settings.weights == WeightRule::kPrompt;
   return fmt::format(R"(
-    SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, {} AS weight,
-           CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END AS split
+    SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, {} AS weight, {}
     FROM pair {} WHERE held < 3{})",
-                     shared ? "weight / n" : "weight", shared ? "JOIN prompt_weight USING (prompt_id)" : "",
+                     shared ? "weight / n" : "weight", kSplitName, shared ? "JOIN prompt_weight USING (prompt_id)" : "",
                      settings.tie_pairs ? "" : " AND p_a <> 0.5");
 }
 
 std::string overlap(const std::string& column) {
   return fmt::format(R"(
-    SELECT coalesce(avg(({0} IN (SELECT {0} FROM point WHERE held = 2))::DOUBLE), 0) FROM point WHERE held = 0)",
+    WITH test AS (SELECT hash({0}) AS value FROM point WHERE held = 0),
+         train AS (SELECT hash({0}) AS value FROM point WHERE held = 2)
+    SELECT coalesce((SELECT count(*) FROM test SEMI JOIN train USING (value)) / (SELECT nullif(count(*), 0) FROM test), 0))",
                      column);
 }
 
 std::string user_overlap() {
   return R"(
-    WITH who AS (SELECT user_id, held FROM ranking JOIN ranking_split USING (r) WHERE user_id <> '')
-    SELECT coalesce(avg((user_id IN (SELECT user_id FROM who WHERE held = 2))::DOUBLE), 0) FROM who WHERE held = 0)";
+    WITH placed AS (SELECT who, held FROM ranking_number JOIN (SELECT r, held FROM ranking_split) USING (r)
+                    WHERE who IS NOT NULL),
+         test AS (SELECT who FROM placed WHERE held = 0), train AS (SELECT DISTINCT who FROM placed WHERE held = 2)
+    SELECT coalesce((SELECT count(*) FROM test SEMI JOIN train USING (who)) / (SELECT nullif(count(*), 0) FROM test), 0))";
 }
 
 }  // namespace imagerank::labels::rules

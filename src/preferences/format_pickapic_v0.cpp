@@ -15,7 +15,8 @@ void read_rankings(Incoming& incoming, const Source& source, const ImportOptions
   source.ignore_others(incoming, {"ranking_id", "image_1_uid", "image_2_uid", "image_3_uid", "image_4_uid",
                                   "best_image_uid", "created_at", "user_id", "prompt"});
   // Lambdas are slow, and nearly every row has four images.
-  incoming.add_rankings(fmt::format(R"(
+  incoming.add_rankings(
+      fmt::format(R"(
     SELECT id, {0}, '', created_at, user_id, prompt,
            CASE WHEN a <> '' AND b <> '' AND c <> '' AND d <> '' THEN [a, b, c, d]
                 ELSE list_filter([a, b, c, d], x -> x <> '') END,
@@ -23,10 +24,10 @@ void read_rankings(Incoming& incoming, const Source& source, const ImportOptions
     FROM (SELECT {1} AS id, {2} AS created_at, {3} AS user_id, {4} AS prompt, {5} AS a, {6} AS b, {7} AS c, {8} AS d,
                  {9} AS best
           FROM {10}))",
-                                    dataset_of(options), source.id("ranking_id"), source.text("created_at"),
-                                    source.id("user_id"), source.text("prompt"), source.text("image_1_uid"),
-                                    source.text("image_2_uid"), source.text("image_3_uid"), source.text("image_4_uid"),
-                                    source.text("best_image_uid"), source.from()));
+                  dataset_of(options), source.id("ranking_id"), source.text("created_at"), source.id("user_id"),
+                  source.text("prompt"), source.text("image_1_uid"), source.text("image_2_uid"),
+                  source.text("image_3_uid"), source.text("image_4_uid"), source.text("best_image_uid"), source.from()),
+      true);
 }
 
 void read_images(Incoming& incoming, const Source& source) {

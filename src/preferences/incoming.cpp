@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -59,8 +60,13 @@ Incoming::Incoming(const workspace::Workspace& workspace, const RunContext& cont
   }
 }
 
-void Incoming::add_rankings(const std::string& select) {
+void Incoming::add_rankings(const std::string& select, bool rereadable) {
+  if (rereadable) {
+    rereadable_.push_back(select);
+    database_.execute("SET preserve_insertion_order = false");
+  }
   stage(database_, table_schema("rankings"), "incoming_ranking", kRankingReason, select, "best_image_uid");
+  if (rereadable) database_.execute("SET preserve_insertion_order = true");
 }
 
 void Incoming::add_images(const std::string& select) {
@@ -88,16 +94,31 @@ void Incoming::count_reasons(const std::string& table) {
   for (std::size_t i = 0; i < rows.row_count; ++i) skip(rows.columns[0].text[i], rows.columns[1].integer[i]);
 }
 
+/// Where no two hashes of keys are equal, no two keys are.
+bool Incoming::has_repeated_keys() {
+  return database_.query_integer(
+             "SELECT count(*) - count(DISTINCT hash(dataset, ranking_id)) FROM incoming_ranking WHERE reason IS "
+             "NULL") != 0;
+}
+
+void Incoming::stage_in_order() {
+  if (rereadable_.empty()) return;
+  database_.execute("TRUNCATE incoming_ranking");
+  for (const std::string& select : std::exchange(rereadable_, {})) add_rankings(select);
+}
+
 void Incoming::keep_first_rankings() {
+  const bool repeated = has_repeated_keys();
+  if (repeated) stage_in_order();
   count_reasons("incoming_ranking");
   const std::string good = fmt::format("SELECT {}, rowid AS place FROM incoming_ranking WHERE reason IS NULL",
                                        column_names(table_schema("rankings")));
-  database_.execute("CREATE TABLE repeated_ranking AS SELECT dataset, ranking_id FROM (" + good +
-                    ") GROUP BY ALL HAVING count(*) > 1");
-  if (database_.query_integer("SELECT count(*) FROM repeated_ranking") == 0) {
+  if (!repeated) {
     database_.execute("CREATE VIEW unique_ranking AS SELECT * EXCLUDE (place) FROM (" + good + ")");
     return;
   }
+  database_.execute("CREATE TABLE repeated_ranking AS SELECT dataset, ranking_id FROM (" + good +
+                    ") GROUP BY ALL HAVING count(*) > 1");
   // The same row in two files (or twice in one) is no loss; the same id with other content is, and is said. A row of a
   // larger split that stands in a smaller one too ("test_unique") is the same row.
   skip("ranking_id_used_twice",
@@ -165,11 +186,14 @@ void Incoming::merge_images() {
     CREATE TABLE bare_image AS
     SELECT DISTINCT uid AS image_uid FROM (SELECT unnest(image_uids) AS uid FROM all_rankings) {})",
                                 any_known ? "WHERE uid NOT IN (SELECT image_uid FROM known_images)" : ""));
-  database_.execute(R"(
-    CREATE VIEW all_images AS
-    SELECT * FROM known_images UNION ALL
-    SELECT image_uid, '' AS url, '' AS path, '' AS model, '' AS prompt, 0 AS width, 0 AS height, '' AS sha256, '' AS status
-    FROM bare_image)");
+  // Nothing as an ENUM, see Database::as_enum(); beside other texts it is text.
+  database_.execute(fmt::format(R"(
+    CREATE VIEW all_images AS {1}
+    SELECT image_uid, {0} AS url, {0} AS path, {0} AS model, {0} AS prompt, 0 AS width, 0 AS height, {0} AS sha256,
+           {0} AS status
+    FROM bare_image)",
+                                any_known ? "''" : "''::ENUM('')",
+                                any_known ? "SELECT * FROM known_images UNION ALL" : ""));
   counts_.images = database_.query_integer("SELECT count(*) FROM all_images");
   counts_.added_images = counts_.images - database_.query_integer("SELECT count(*) FROM images");
   changed_ =
@@ -226,7 +250,10 @@ ImportCounts Incoming::finish() {
   }
   AtomicFile rankings(workspace_.table_path("rankings"));
   AtomicFile images(workspace_.table_path("images"));
-  database_.copy_parquet("SELECT * FROM all_rankings", rankings);
+  database_.copy_parquet(
+      fmt::format("SELECT * REPLACE ({} AS dataset, {} AS official_split) FROM all_rankings",
+                  database_.as_enum("dataset", "all_rankings"), database_.as_enum("official_split", "all_rankings")),
+      rankings);
   database_.copy_parquet("SELECT * FROM all_images", images);
   if (ratings) ratings->commit();
   images.commit();

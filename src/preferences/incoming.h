@@ -41,7 +41,9 @@ class Incoming {
   /// recorded. ranks NULL: none given. A ranking's dataset and ranking_id, an image's uid, a rating's image, prompt,
   /// user and aspect are the keys; of rows with the same key the first added is kept.
   /// @throws Error as Database does.
-  void add_rankings(const std::string& select);
+  /// @param rereadable  the query gives the same rows whenever it runs: they are staged in no order, which takes a
+  /// third less, and once more in order if keys repeat. One import's queries are all rereadable, or none.
+  void add_rankings(const std::string& select, bool rereadable = false);
   /// Of images with the same uid, one with status 'ok' is kept before one with a url or path before one with neither.
   void add_images(const std::string& select);
   /// A rating without a prompt gives way to one with a prompt.
@@ -60,6 +62,8 @@ class Incoming {
 
  private:
   void count_reasons(const std::string& table);
+  [[nodiscard]] bool has_repeated_keys();
+  void stage_in_order();
   void keep_first_rankings();
   void keep_best_images();
   void merge_rankings();
@@ -70,7 +74,8 @@ class Incoming {
   const RunContext& context_;
   workspace::Database database_;
   ImportCounts counts_;
-  bool changed_ = false;  ///< whether the workspace's tables would be others than they are
+  std::vector<std::string> rereadable_;  ///< queries whose rankings are staged in no order
+  bool changed_ = false;                 ///< whether the workspace's tables would be others than they are
 };
 
 }  // namespace imagerank::preferences

@@ -1,6 +1,7 @@
 #include "workspace/database.h"
 
 #include <duckdb.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,15 @@ std::string csv_detail(std::string_view message) {
     }
   }
   return {};
+}
+
+/// Lets the disk begin with a file while the next one is made: a wish, AtomicFile::commit() sees to it that all is
+/// there.
+void start_flush(const AtomicFile& file) noexcept {
+  const int descriptor = ::open(file.temporary_path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+  ::close(descriptor);
 }
 
 std::string first_line(const char* message) {
@@ -325,8 +335,22 @@ void Database::write_parquet(const std::string& sql, const std::filesystem::path
 }
 
 void Database::copy_parquet(const std::string& sql, AtomicFile& file) {
-  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
-                      sql, sql_literal(file.temporary_path().string()), kRowGroup));
+  execute(
+      fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
+                  sql, sql_literal(file.temporary_path().string()), kRowGroup));
+  start_flush(file);
+}
+
+std::string Database::as_enum(const std::string& column, const std::string& table) {
+  constexpr std::size_t kFew = 100;
+  const Table values = query(fmt::format("SELECT DISTINCT {} AS value FROM {} LIMIT {}", column, table, kFew + 1));
+  if (values.row_count == 0 || values.row_count > kFew) return column;
+  std::string names;
+  for (std::size_t i = 0; i < values.row_count; ++i) {
+    if (values.columns[0].null[i]) return column;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", sql_literal(values.columns[0].text[i]));
+  }
+  return fmt::format("{}::ENUM({})", column, names);
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {

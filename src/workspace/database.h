@@ -62,6 +62,9 @@ class Database {
   void write_parquet(const std::string& sql, const std::filesystem::path& path);
   /// The same into a file that the caller commits, so that several tables can appear together.
   void copy_parquet(const std::string& sql, AtomicFile& file);
+  /// A column of a table as SQL that `copy_parquet` writes by numbers: an ENUM if it has few values and no NULL, else
+  /// the column. What Parquet calls it is the same; hashing and comparing texts is most of what writing them costs.
+  [[nodiscard]] std::string as_enum(const std::string& column, const std::string& table);
   /// Writes a query's rows as a CSV file with a header line, atomically.
   void write_csv(const std::string& sql, const std::filesystem::path& path);
   /// Names and types of what a file or table holds, such as ("prompt", "VARCHAR").

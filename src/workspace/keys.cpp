@@ -1,6 +1,5 @@
 #include "workspace/keys.h"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -18,19 +17,32 @@ std::uint64_t mix(std::uint64_t value) noexcept {
 bool is_safe_uid(std::string_view uid) noexcept {
   constexpr std::size_t kMaxName = 200;
   if (uid.empty() || uid.size() > kMaxName || uid.front() == '.') return false;
-  return std::ranges::all_of(uid, [](unsigned char c) { return c > ' ' && c != '/' && c != '\\' && c != 0x7f; });
+  // Every character, without a way out half way: so it is done by vectors.
+  unsigned bad = 0;
+  for (const unsigned char c : uid) {
+    bad |= static_cast<unsigned>(c <= ' ') | static_cast<unsigned>(c == '/') | static_cast<unsigned>(c == '\\') |
+           static_cast<unsigned>(c == 0x7f);
+  }
+  return bad == 0;
 }
 
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed) noexcept {
   constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15ULL;
   std::uint64_t state = mix(seed + kGolden * (text.size() + 1));
-  for (std::size_t at = 0; at < text.size(); at += sizeof(std::uint64_t)) {
-    std::array<unsigned char, sizeof(std::uint64_t)> bytes = {};
-    std::memcpy(bytes.data(), text.data() + at, std::min(bytes.size(), text.size() - at));
+  std::array<unsigned char, sizeof(std::uint64_t)> bytes = {};
+  const auto take = [&] {
     std::uint64_t word = 0;
     for (std::size_t i = 0; i < bytes.size(); ++i) word |= std::uint64_t{bytes[i]} << (8 * i);
     state = mix((state ^ word) + kGolden);
+  };
+  for (; text.size() >= bytes.size(); text.remove_prefix(bytes.size())) {
+    std::memcpy(bytes.data(), text.data(), bytes.size());
+    take();
   }
+  if (text.empty()) return state;
+  bytes = {};
+  std::memcpy(bytes.data(), text.data(), text.size());
+  take();
   return state;
 }
 
