@@ -12,10 +12,11 @@
 
 namespace imagerank {
 
-enum class TensorType { kF64, kF32, kF16, kBF16, kI64, kI32, kU8, kBool };
+enum class TensorType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
 [[nodiscard]] std::size_t element_size(TensorType type) noexcept;
+[[nodiscard]] bool is_floating(TensorType type) noexcept;
 
-/// One tensor of a file: a view that lives as long as the SafetensorsFile. Row-major.
+/// One tensor of a file: a view that lives as long as the object that read the file. Row-major.
 struct TensorView {
   TensorType type = TensorType::kF32;
   std::vector<std::int64_t> shape;
