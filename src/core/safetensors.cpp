@@ -35,7 +35,7 @@ constexpr auto kTypes = std::to_array<TypeName>({
 /// As the reference implementation has it (safetensors' MAX_HEADER_SIZE).
 constexpr std::uint64_t kMostHeaderBytes = 100'000'000;
 
-const TypeName& type_name(TensorType type) {
+const TypeName& entry_of(TensorType type) {
   for (const TypeName& entry : kTypes) {
     if (entry.type == type) return entry;
   }
@@ -105,7 +105,9 @@ void check_layout(const std::filesystem::path& path, const std::map<std::string,
 
 }  // namespace
 
-std::size_t element_size(TensorType type) noexcept { return type_name(type).bytes; }
+std::size_t element_size(TensorType type) noexcept { return entry_of(type).bytes; }
+
+std::string_view type_name(TensorType type) noexcept { return entry_of(type).name; }
 
 bool is_floating(TensorType type) noexcept {
   return type == TensorType::kF64 || type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
@@ -141,7 +143,7 @@ std::vector<float> TensorView::to_float() const {
     case TensorType::kI8:
     case TensorType::kU8:
     case TensorType::kBool:
-      fail(ErrorCode::kCorruptData, "expected a floating tensor, found {}", type_name(type).name);
+      fail(ErrorCode::kCorruptData, "expected a floating tensor, found {}", entry_of(type).name);
   }
   return values;
 }
@@ -207,7 +209,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
       fail(ErrorCode::kInvalidArgument, "{}: tensor '{}': the shape holds {} elements, the data {} bytes",
            path.string(), name, count, tensor.bytes.size());
     }
-    header[name] = {{"dtype", type_name(tensor.type).name},
+    header[name] = {{"dtype", entry_of(tensor.type).name},
                     {"shape", tensor.shape},
                     {"data_offsets", {offset, offset + tensor.bytes.size()}}};
     offset += tensor.bytes.size();

@@ -34,4 +34,9 @@ const std::map<std::string, TensorView>& TensorFile::tensors() const noexcept {
   return std::get_if<TorchArchive>(&file_)->tensors();
 }
 
+bool TensorFile::is_script() const noexcept {
+  const auto* const archive = std::get_if<TorchArchive>(&file_);
+  return archive != nullptr && archive->is_script();
+}
+
 }  // namespace imagerank

@@ -19,6 +19,8 @@ class TensorFile {
 
   /// Views that live as long as this object.
   [[nodiscard]] const std::map<std::string, TensorView>& tensors() const noexcept;
+  /// Whether it is a TorchScript archive.
+  [[nodiscard]] bool is_script() const noexcept;
 
  private:
   std::variant<SafetensorsFile, TorchArchive> file_;

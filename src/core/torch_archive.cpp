@@ -22,6 +22,7 @@ using Bytes = std::span<const std::byte>;
 
 /// Where a checkpoint that holds more than weights keeps them, outermost first.
 constexpr auto kWeightKeys = std::to_array<std::string_view>({"state_dict", "model_state_dict", "model", "module"});
+constexpr std::string_view kScriptModules = "__torch__.";   ///< what TorchScript calls the classes of modules
 constexpr int kMostDepth = 64;                              ///< of nested dicts
 constexpr std::size_t kMostVisited = std::size_t{1} << 20;  ///< values of nested dicts
 constexpr std::size_t kMostNameBytes = 1024;
@@ -116,7 +117,7 @@ class Meaning {
       const std::string_view name = called_once(ref);
       if (name == "collections.OrderedDict" && pickle_[node->items[1]].items.empty()) {
         first = 2;
-      } else if (name.starts_with("__torch__.") && pickle_[node->state].kind == Kind::kDict) {
+      } else if (name.starts_with(kScriptModules) && pickle_[node->state].kind == Kind::kDict) {
         node = &pickle_[node->state];
       } else {
         return std::nullopt;
@@ -166,7 +167,7 @@ class Meaning {
   /// The part of a dict that holds the weights; 0 if it has none.
   [[nodiscard]] Ref weight_part(Ref ref) const {
     const auto parts = entries(ref);
-    if (!parts || called_once(ref).starts_with("__torch__.")) return 0;
+    if (!parts || called_once(ref).starts_with(kScriptModules)) return 0;
     for (const std::string_view key : kWeightKeys) {
       for (std::size_t i = 0; i < parts->size(); i += 2) {
         const Pickle::Node& name = pickle_[(*parts)[i]];
@@ -274,7 +275,7 @@ class Collector {
     }
     if (last >= count) wrong(name, tensor, within);
     if (row_major) return {tensor.storage.type, tensor.shape, storage.subspan(tensor.offset * size, elements * size)};
-    return {tensor.storage.type, tensor.shape, gathered(tensor, storage, elements, name)};
+    return {tensor.storage.type, tensor.shape, gathered(tensor, storage, elements, name), true};
   }
 
   /// A copy in row-major order, as of a matrix that was saved transposed.
@@ -436,6 +437,7 @@ TorchArchive::TorchArchive(const std::filesystem::path& path) : file_(path) {
   const std::string place = path.string();
   const auto collect = [&](const auto& source) {
     const Pickle pickle = read_pickle(source.pickle(), place);
+    is_script_ = pickle.called(pickle.root()).starts_with(kScriptModules);
     Collector(
         pickle, place, [&](const Storage& storage) { return source.storage(storage); }, bytes.size(), tensors_, copies_)
         .collect();

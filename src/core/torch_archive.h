@@ -30,6 +30,9 @@ class TorchArchive {
 
   [[nodiscard]] const std::map<std::string, TensorView>& tensors() const noexcept { return tensors_; }
 
+  /// Whether it is TorchScript's: a module rather than a dict.
+  [[nodiscard]] bool is_script() const noexcept { return is_script_; }
+
   /// Whether a file starts as one of these.
   [[nodiscard]] static bool looks_like(std::span<const std::byte> start) noexcept;
 
@@ -37,6 +40,7 @@ class TorchArchive {
   MappedFile file_;
   std::deque<std::vector<std::byte>> copies_;  ///< of tensors that are not row-major in the file
   std::map<std::string, TensorView> tensors_;
+  bool is_script_ = false;
 };
 
 }  // namespace imagerank
