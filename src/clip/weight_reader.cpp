@@ -97,12 +97,12 @@ class Matcher {
 
   void complain() {
     std::vector<std::string> parts = std::move(wrong_);
-    if (!missing_.empty()) parts.push_back("expected " + listed(missing_) + ", found no such tensor");
+    if (!missing_.empty()) parts.push_back(fmt::format("expected {}, found no such tensor", listed(missing_)));
     if (!left_.empty()) {
       std::vector<std::string> over;
       for (const auto& [name, view] : left_)
         over.push_back(fmt::format("'{}' {}", shown(name), shape_text(view->shape)));
-      parts.push_back("expected no tensor beside the config's model, found " + listed(over));
+      parts.push_back(fmt::format("expected no tensor beside the config's model, found {}", listed(over)));
     }
     if (!parts.empty()) {
       fail(ErrorCode::kCorruptData, "{}: {}", weights_.place().string(), listed(parts, "; "));

@@ -36,7 +36,7 @@ clip::Encoder load_encoder(const reward::Reward& reward, const std::filesystem::
   if (model.empty()) {
     fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model",
          folder.string(),
-         reward.encoder().empty() ? "(of vectors of " + std::to_string(reward.dim()) + " numbers)" : reward.encoder());
+         reward.encoder().empty() ? fmt::format("(of vectors of {} numbers)", reward.dim()) : reward.encoder());
   }
   clip::EncoderOptions encoder_options;
   encoder_options.precision = precision_of(reward.record());

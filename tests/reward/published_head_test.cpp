@@ -1,6 +1,7 @@
 // LAION's published heads against the float64 numbers that came with them, and files that are no such head.
 #include "reward/published_head.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -66,8 +67,8 @@ TEST(PublishedHead, FivePlainLayersAreOneVector) {
   std::vector<double> values = {3.0 / 13, -4.0 / 13, 12.0 / 13};
   const SafetensorsFile file(folder / "head.safetensors");
   for (const char* index : {"0", "2", "4", "6", "7"}) {
-    const auto weight = file.find("layers." + std::string(index) + ".weight")->to_float();
-    const auto bias = file.find("layers." + std::string(index) + ".bias")->to_float();
+    const auto weight = file.find(fmt::format("layers.{}.weight", index))->to_float();
+    const auto bias = file.find(fmt::format("layers.{}.bias", index))->to_float();
     std::vector<double> next(bias.begin(), bias.end());
     for (std::size_t row = 0; row < next.size(); ++row) {
       for (std::size_t i = 0; i < values.size(); ++i) next[row] += double{weight[row * values.size() + i]} * values[i];
