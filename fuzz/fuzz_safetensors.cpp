@@ -13,9 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       fuzz::require(tensors.find(name) == &tensor);
       fuzz::require(tensor.bytes.size() <= size);
       fuzz::require(tensor.bytes.size() == tensor.element_count() * element_size(tensor.type));
-      const bool integer = tensor.type == TensorType::kI64 || tensor.type == TensorType::kI32 ||
-                           tensor.type == TensorType::kU8 || tensor.type == TensorType::kBool;
-      if (!integer) fuzz::require(tensor.to_float().size() == tensor.element_count());
+      if (is_floating(tensor.type)) fuzz::require(tensor.to_float().size() == tensor.element_count());
     }
   } catch (const Error& error) {
     fuzz::require_data_error(error);

@@ -39,7 +39,8 @@ struct ScoredImage {
 /// Movable. Not thread-safe: one Scorer a thread, or a lock around it.
 class Scorer {
  public:
-  /// @param reward  a folder with reward.json and reward.safetensors, as `imagerank train` writes it.
+  /// @param reward  a folder with reward.json and reward.safetensors, as `imagerank train` writes it; or the file of a
+  ///   published linear head (.pth), for which options.model is needed.
   /// @throws Error kNotFound (reward or model missing), kCorruptData, kInvalidArgument (an option out of range),
   ///   kRefused if the model found is not the one that the reward was trained on, naming both.
   static Scorer load(const std::filesystem::path& reward, const ScorerOptions& options = {});
@@ -56,14 +57,16 @@ class Scorer {
   /// Pairs of their own; equal prompts are encoded once.
   [[nodiscard]] std::vector<ScoredImage> score(std::span<const ImagePrompt> items) const;
   /// @param images, texts  float32 [count, dim()], row-major, as the encoder gives them, not normalised.
+  ///   For a published head, which reads no prompt, texts may be empty.
   /// @return [count]. @throws Error kInvalidArgument if the sizes disagree.
   [[nodiscard]] std::vector<float> score_embeddings(std::span<const float> images, std::span<const float> texts,
                                                     std::size_t count) const;
 
   [[nodiscard]] std::size_t dim() const noexcept;
-  [[nodiscard]] const std::string& head() const noexcept;     ///< "mlp"
-  [[nodiscard]] const std::string& loss() const noexcept;     ///< "mse"
-  [[nodiscard]] const std::string& encoder() const noexcept;  ///< "sample-fp32-1a2b3c4d"
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published"
+  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for a published head
+  /// "sample-fp32-1a2b3c4d": what the reward was trained on; of a published head, what it was given.
+  [[nodiscard]] const std::string& encoder() const noexcept;
   /// True if the encoder was never trained: its scores say nothing about images.
   [[nodiscard]] bool untrained() const noexcept;
 

@@ -87,15 +87,16 @@ ComparisonReport compare(const CompareOptions& options, const workspace::Workspa
   std::vector<evaluation::Predictions> predictions;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const auto reward = reward::Reward::load(folders[i]);
-    auto basis = bases.find(reward.encoder());
+    const std::string encoder = encoder_for(workspace, reward);
+    auto basis = bases.find(encoder);
     if (basis == bases.end()) {
-      basis = bases
-                  .emplace(reward.encoder(), load_evaluation_basis(workspace, reward.encoder(), options.split,
-                                                                   options.bootstrap, context))
-                  .first;
+      basis =
+          bases.emplace(encoder, load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context))
+              .first;
     }
     const HeadScores scores(reward, basis->second.inputs, context);
     auto evaluated = evaluate_reward(names[i], reward, basis->second, scores);
+    evaluated.report.reward.encoder = encoder;
     result.entries.push_back({std::move(evaluated.report), evaluated.validation, {}});
     predictions.push_back(std::move(evaluated.predictions));
   }

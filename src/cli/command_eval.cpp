@@ -51,9 +51,11 @@ int run_eval(const EvalOptions& options, Terminal& terminal) {
   const auto folder = find_reward_folder(workspace, options.reward);
   const auto name = reward_name(folder);
   const auto reward = reward::Reward::load(folder);
-  const auto basis = load_evaluation_basis(workspace, reward.encoder(), options.split, options.bootstrap, context);
+  const std::string encoder = encoder_for(workspace, reward);
+  const auto basis = load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context);
   const HeadScores scores(reward, basis.inputs, context);
   auto report = evaluate_reward(name, reward, basis, scores).report;
+  report.reward.encoder = encoder;
   report.pictures = pick_pictures(workspace, basis.inputs, scores);
 
   auto json = evaluation::report_json(report);
@@ -65,7 +67,10 @@ int run_eval(const EvalOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_eval(CLI::App& command) {
   const auto options = std::make_shared<EvalOptions>();
   command.add_option("--data", options->data, "The workspace folder")->required();
-  command.add_option("--reward", options->reward, "A name under rewards/, or a folder with reward.json")->required();
+  command
+      .add_option("--reward", options->reward,
+                  "A name under rewards/, a folder with reward.json, or a published head's file")
+      ->required();
   command.add_option("--split", options->split, "test | validation | train")->capture_default_str();
   command.add_option("--bootstrap", options->bootstrap, "Draws behind each 95 % interval, 0 for none")
       ->capture_default_str();

@@ -17,6 +17,24 @@ const char* activation_name(clip::Activation activation) {
   return activation == clip::Activation::kQuickGelu ? "quick_gelu" : "gelu";
 }
 
+const char* rounding_name(images::CropRounding rounding) {
+  return rounding == images::CropRounding::kDown ? "down" : "even";
+}
+
+/// How an image gets its size.
+std::string size_text(const images::PreprocessOptions& options) {
+  switch (options.resize) {
+    case images::Resize::kSquash:
+      return fmt::format("squashed to {}", options.crop_size);
+    case images::Resize::kLongestEdge:
+      return fmt::format("longest edge {} {} antialiasing, zeros around it", options.crop_size,
+                         options.antialias ? "with" : "without");
+    default:
+      return fmt::format("shortest edge {}, centre {} (halves {})", options.resize_shortest_edge, options.crop_size,
+                         rounding_name(options.crop_rounding));
+  }
+}
+
 nlohmann::ordered_json tower_json(const clip::TowerConfig& tower) {
   return {{"width", tower.width},
           {"layers", tower.layers},
@@ -57,8 +75,11 @@ nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
   for (const auto& [precision, engine] : engines_of(config)) object["engines"][precision] = engine;
   object["preprocessing"] = nullptr;
   if (info.has_preprocessing) {
-    object["preprocessing"] = {{"resize_shortest_edge", info.preprocessing.resize_shortest_edge},
+    object["preprocessing"] = {{"resize", images::resize_name(info.preprocessing.resize)},
+                               {"resize_shortest_edge", info.preprocessing.resize_shortest_edge},
                                {"crop_size", info.preprocessing.crop_size},
+                               {"crop_rounding", rounding_name(info.preprocessing.crop_rounding)},
+                               {"antialias", info.preprocessing.antialias},
                                {"mean", info.preprocessing.mean},
                                {"std", info.preprocessing.std}};
   }
@@ -93,8 +114,8 @@ void print_info(std::ostream& out, const clip::ModelInfo& info) {
   for (const auto& [precision, engine] : engines_of(config)) out << fmt::format("{:<14} {}\n", precision, engine);
   if (info.has_preprocessing) {
     const images::PreprocessOptions& options = info.preprocessing;
-    out << fmt::format("preprocessing  shortest edge {}, centre {}, mean {}, std {}\n", options.resize_shortest_edge,
-                       options.crop_size, fmt::join(options.mean, " "), fmt::join(options.std, " "));
+    out << fmt::format("preprocessing  {}, mean {}, std {}\n", size_text(options), fmt::join(options.mean, " "),
+                       fmt::join(options.std, " "));
   } else {
     out << "preprocessing  none here\n";
   }
@@ -156,7 +177,7 @@ std::function<int(Terminal&)> add_models(CLI::App& command) {
   CLI::App* const info = add_action("info", "What a model folder holds");
   info->add_option("model", options->model, "builtin/sample, or a model folder")->required();
   CLI::App* const random = add_action("random", "A model of random weights, for tests and timings");
-  random->add_option("architecture", options->architecture, "b32 | b16 | l14 | h14 | tiny")->required();
+  random->add_option("architecture", options->architecture, "b32 | b16 | l14 | l14-336 | h14 | g14 | tiny")->required();
   random->add_option("--out", options->out, "The folder to write")->required();
   random->add_option("--seed", options->seed, "The same seed gives the same bytes")->capture_default_str();
   random->add_option("--tokenizer", options->tokenizer,

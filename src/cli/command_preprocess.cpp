@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "clip/encoder.h"
+#include "clip/models.h"
 #include "core/atomic_file.h"
 #include "core/item_failure.h"
 #include "core/npy.h"
@@ -75,7 +76,7 @@ std::vector<std::optional<ItemFailure>> preprocess_batch(std::span<const std::fi
 }  // namespace
 
 int run_preprocess(const PreprocessOptions& options, Terminal& terminal) {
-  images::PreprocessOptions settings = images::load_preprocess_options(clip::resolve_model(options.model));
+  images::PreprocessOptions settings = clip::load_preprocessing(clip::resolve_model(options.model));
   settings.exif_orientation |= options.exif_orientation;
   const RunContext context = terminal.context();
   const std::size_t count = options.images.size();

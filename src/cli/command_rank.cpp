@@ -71,7 +71,9 @@ int run_rank(const RankOptions& options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_rank(CLI::App& command) {
   const auto options = std::make_shared<RankOptions>();
-  command.add_option("--reward", options->reward, "A reward's folder; with --data, also a name under its rewards/")
+  command
+      .add_option("--reward", options->reward,
+                  "A reward's folder, or a published head's file (.pth); with --data, also a name under its rewards/")
       ->required();
   command.add_option("--prompt", options->prompt, "What the images are judged for")->required();
   command.add_option("IMAGE", options->images, "JPEG, PNG, WebP or GIF files")->required();

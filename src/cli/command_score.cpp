@@ -79,23 +79,30 @@ std::vector<float> load_vectors(const std::filesystem::path& path, std::size_t d
   return file.to_float();
 }
 
-Scored score_vectors(const ScoreOptions& options) {
+/// One row for each image: those of the file, its only one repeated, or none for a head that reads no prompt.
+std::vector<float> load_texts(const ScoreOptions& options, const reward::Reward& reward, std::size_t count) {
+  if (!reward.reads_text()) return {};
   if (options.text_embeddings.empty()) {
     fail(ErrorCode::kInvalidArgument, "--text-embeddings: this reward judges an image for a prompt; expected a file");
   }
-  const auto reward = reward::Reward::load(reward_folder(options.reward, options.data));
   const std::size_t dim = reward.dim();
-  const std::vector<float> images = load_vectors(options.image_embeddings, dim);
   std::vector<float> texts = load_vectors(options.text_embeddings, dim);
-  const std::size_t count = images.size() / dim;
   if (texts.size() == dim && count != 1) {  // one prompt for all
     const std::vector<float> row = texts;
     for (std::size_t i = 1; i < count; ++i) texts.insert(texts.end(), row.begin(), row.end());
   }
-  if (texts.size() != images.size()) {
+  if (texts.size() != count * dim) {
     fail(ErrorCode::kInvalidArgument, "--text-embeddings: expected {} rows, or one, found {}", count,
          texts.size() / dim);
   }
+  return texts;
+}
+
+Scored score_vectors(const ScoreOptions& options) {
+  const auto reward = reward::Reward::load(reward_folder(options.reward, options.data));
+  const std::vector<float> images = load_vectors(options.image_embeddings, reward.dim());
+  const std::size_t count = images.size() / reward.dim();
+  const std::vector<float> texts = load_texts(options, reward, count);
   const std::vector<float> scores = reward.score(images, texts, count).score;
   Scored result;
   for (std::size_t i = 0; i < count; ++i) {
@@ -166,12 +173,15 @@ int run_score(const ScoreOptions& options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_score(CLI::App& command) {
   const auto options = std::make_shared<ScoreOptions>();
-  command.add_option("--reward", options->reward, "A reward's folder; with --data, also a name under its rewards/")
+  command
+      .add_option("--reward", options->reward,
+                  "A reward's folder, or a published head's file (.pth); with --data, also a name under its rewards/")
       ->required();
   CLI::Option* const table = command.add_option("FILE", options->table, "CSV with columns image and prompt");
   command.add_option("--image-embeddings", options->image_embeddings, ".npy, floats [N, D], as the encoder gives them")
       ->excludes(table);
-  command.add_option("--text-embeddings", options->text_embeddings, ".npy, floats [N, D], or one row for all");
+  command.add_option("--text-embeddings", options->text_embeddings,
+                     ".npy, floats [N, D], or one row for all; not for a published head");
   command.add_option("--out", options->out, "CSV with a column score added; .npy: float32 [N]");
   command.add_option("--data", options->data, "The workspace that --reward names a reward of");
   command.add_option("--model", options->model, "The encoder, if it is not where the reward recorded it");

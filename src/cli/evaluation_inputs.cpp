@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "core/fail.h"
+#include "embeddings/embedding_cache.h"
 
 namespace imagerank::cli {
 namespace {
@@ -263,15 +264,34 @@ std::filesystem::path find_reward_folder(const workspace::Workspace& workspace, 
   };
   const bool plain_name = !name_or_path.empty() && name_or_path.find('/') == std::string::npos;
   if (plain_name && holds_reward(workspace.reward_dir(name_or_path))) return workspace.reward_dir(name_or_path);
-  if (holds_reward(name_or_path)) return name_or_path;
+  if (holds_reward(name_or_path) || std::filesystem::is_regular_file(name_or_path, ignored)) return name_or_path;
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "rewards", ignored)) {
     if (holds_reward(entry.path())) names.push_back(entry.path().filename().string());
   }
   std::ranges::sort(names);
-  fail(ErrorCode::kNotFound, "reward '{}': expected a name under {} or a folder with reward.json; there is {}",
+  fail(ErrorCode::kNotFound,
+       "reward '{}': expected a name under {}, a folder with reward.json or a published head's file; there is {}",
        name_or_path, (workspace.root() / "rewards").string(),
        names.empty() ? "none yet, run `train`" : fmt::format("{}", fmt::join(names, ", ")));
+}
+
+std::string encoder_for(const workspace::Workspace& workspace, const reward::Reward& reward) {
+  if (!reward.encoder().empty()) return reward.encoder();
+  std::vector<std::string> fitting, others;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", ignored)) {
+    const std::size_t dim = embeddings::EmbeddingCache::open(entry.path(), "image").dim();
+    (dim == reward.dim() ? fitting : others).push_back(entry.path().filename().string());
+  }
+  if (fitting.size() == 1) return fitting.front();
+  std::ranges::sort(fitting);
+  fail(ErrorCode::kNotFound,
+       "{}: a published head of {} numbers does not say which encoder is its own; expected one cache of such vectors, "
+       "found {}",
+       workspace.root().string(), reward.dim(),
+       fitting.empty() ? fmt::format("none, and {} of others", others.size())
+                       : fmt::format("{}", fmt::join(fitting, ", ")));
 }
 
 }  // namespace imagerank::cli

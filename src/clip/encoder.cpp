@@ -38,20 +38,15 @@ std::string slug(const std::string& name) {
 }
 
 /// All that decides on the vectors.
-std::string content_hash(const std::filesystem::path& folder, const std::filesystem::path& tokenizer_folder,
-                         TextCleaning cleaning) {
+std::string content_hash(const WeightReader& weights, const std::filesystem::path& folder,
+                         const std::filesystem::path& tokenizer_folder, TextCleaning cleaning) {
   Digest hash;
   const auto add = [&hash](const std::filesystem::path& path) {
     const MappedFile file(path);
     hash.update(fmt::format("{} {}\n", path.filename().string(), file.bytes().size()));
-    constexpr std::size_t kChunk = std::size_t{8} << 20;
-    for (std::size_t at = 0; at < file.bytes().size(); at += kChunk) {
-      const auto chunk = file.bytes().subspan(at, std::min(kChunk, file.bytes().size() - at));
-      hash.update(chunk);
-      forget_pages(chunk);
-    }
+    hash.update(file.bytes());
   };
-  add(find_weight_file(folder).path);
+  hash.update(fmt::format("{} {}\n", layout_name(weights.layout()), weights.digest()));
   for (const char* name : {"config.json", "open_clip_config.json", "preprocessor_config.json"}) {
     if (std::filesystem::exists(folder / name)) add(folder / name);
   }
@@ -128,6 +123,11 @@ void Encoder::State::check_tokenizer(const std::filesystem::path& place) const {
          "{}: tokenizer: expected end of text to be token {} as the model's config says, found {}", place.string(),
          config.eos_token_id, tokenizer->end_of_text());
   }
+  if (config.pooling == TextPooling::kArgmax && tokenizer->end_of_text() != config.vocabulary_size - 1) {
+    fail(ErrorCode::kCorruptData,
+         "{}: tokenizer: expected end of text to be token {}, the model's largest, at which texts are pooled, found {}",
+         place.string(), config.vocabulary_size - 1, tokenizer->end_of_text());
+  }
 }
 
 /// In passes of like length: one of an engine's calls does no more tokens than another.
@@ -164,21 +164,19 @@ Encoder::~Encoder() = default;
 Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
   auto state = std::make_unique<State>();
   state->folder = std::filesystem::canonical(resolve_model(model));
-  const ModelConfig config = load_model_config(state->folder);
+  const WeightReader weights(state->folder);
+  const ModelConfig& config = state->config = weights.config();
   if (config.untrained && !options.allow_untrained) {
     fail(ErrorCode::kRefused,
          "{}: expected a trained model, found random weights (imagerank_untrained in config.json); "
          "--allow-untrained uses them all the same",
          state->folder.string());
   }
-  state->preprocessing = images::load_preprocess_options(state->folder);
+  state->preprocessing = load_preprocessing(state->folder);
   if (state->preprocessing.crop_size != config.image_size) {
-    fail(ErrorCode::kCorruptData,
-         "{}: preprocessor_config.json: crop_size: expected {}, the model's image size, found {}",
+    fail(ErrorCode::kCorruptData, "{}: preprocessing: crop_size: expected {}, the model's image size, found {}",
          state->folder.string(), config.image_size, state->preprocessing.crop_size);
   }
-  const WeightReader weights(state->folder);
-  state->config = weights.config();
   state->engine = make_engine(weights, options);
   state->untrained = config.untrained || weights_look_random(weights);
   const std::filesystem::path tokenizer_folder = options.tokenizer_dir.empty() ? state->folder : options.tokenizer_dir;
@@ -187,7 +185,7 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
     state->check_tokenizer(tokenizer_folder);
   }
   state->name = fmt::format("{}-{}-{}", slug(state->folder.filename().string()), precision_name(options.precision),
-                            content_hash(state->folder, tokenizer_folder, options.text_cleaning).substr(0, 8));
+                            content_hash(weights, state->folder, tokenizer_folder, options.text_cleaning).substr(0, 8));
   return Encoder(std::move(state));
 }
 

@@ -1,10 +1,14 @@
 #include "clip/model_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 
+#include "clip/derived_config.h"
+#include "clip/weight_files.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"
 
@@ -122,6 +126,49 @@ ModelConfig parse_hugging_face(const std::filesystem::path& path) {
   return config;
 }
 
+/// A field of open_clip's config that changes what a tower computes, and the values that leave it CLIP's own.
+struct PlainField {
+  const char* name;
+  std::array<const char*, 2> plain;  ///< as JSON; null and absence are plain too
+};
+// Source: CLIPVisionCfg and CLIPTextCfg in open_clip/model.py.
+constexpr auto kPlainVision = std::to_array<PlainField>({{"timm_model_name", {}},
+                                                         {"attentional_pool", {"false"}},
+                                                         {"attn_pooler_queries", {}},
+                                                         {"global_average_pool", {"false"}},
+                                                         {"pool_type", {"\"tok\""}},
+                                                         {"no_ln_pre", {"false"}},
+                                                         {"final_ln_after_pool", {"false"}},
+                                                         {"input_patchnorm", {"false"}},
+                                                         {"pos_embed_type", {"\"learnable\""}},
+                                                         {"ls_init_value", {}},
+                                                         {"norm_kwargs", {"{}"}},
+                                                         {"act_kwargs", {"{}"}}});
+constexpr auto kPlainText = std::to_array<PlainField>({{"hf_model_name", {}},
+                                                       {"no_causal_mask", {"false"}},
+                                                       {"pool_type", {"\"argmax\""}},
+                                                       {"proj_bias", {"false"}},
+                                                       {"proj_type", {"\"linear\""}},
+                                                       {"embed_cls", {"false"}},
+                                                       {"ls_init_value", {}},
+                                                       {"norm_kwargs", {"{}"}},
+                                                       {"act_kwargs", {"{}"}}});
+
+// hf_model_name, timm_model_name and timm's fields with them belong to other architectures altogether.
+void refuse_other_towers(const json& tower, const std::string& place, std::span<const PlainField> fields) {
+  if (!tower.is_object()) return;
+  for (const PlainField& field : fields) {
+    const auto value = tower.find(field.name);
+    if (value == tower.end() || value->is_null()) continue;
+    const std::string found = value->dump();
+    const bool plain = std::ranges::any_of(field.plain, [&](const char* p) { return p != nullptr && found == p; });
+    if (!plain) {
+      fail(ErrorCode::kUnavailable, "{}: {}: expected {} (CLIP's own tower), found {:.40}", place, field.name,
+           field.plain[0] == nullptr ? "none" : field.plain[0], found);
+    }
+  }
+}
+
 ModelConfig parse_open_clip(const std::filesystem::path& path) {
   const json document = load_json(path);
   const Fields root(document, path.string());
@@ -131,11 +178,8 @@ ModelConfig parse_open_clip(const std::filesystem::path& path) {
   const json text_object = model.object("text_cfg");
   const Fields vision(vision_object, path.string() + ": vision_cfg");
   const Fields text(text_object, path.string() + ": text_cfg");
-  for (const char* name : {"timm_model_name", "attentional_pool"}) {
-    if (vision.has(name)) fail(ErrorCode::kUnavailable, "{}: {}: expected a plain CLIP ViT", vision.place(), name);
-  }
-  if (text.has("hf_model_name"))
-    fail(ErrorCode::kUnavailable, "{}: hf_model_name: expected CLIP's own text tower", text.place());
+  refuse_other_towers(vision_object, vision.place(), kPlainVision);
+  refuse_other_towers(text_object, text.place(), kPlainText);
   if (vision.has("layers") && !vision_object["layers"].is_number()) {
     fail(ErrorCode::kUnavailable, "{}: layers: expected a ViT's one number, found {:.40}", vision.place(),
          vision_object["layers"].dump());
@@ -222,22 +266,40 @@ void ModelConfig::validate() const {
   if (pooling == TextPooling::kFirstEos) check_range("eos token id", eos_token_id, 0, vocabulary_size - 1);
 }
 
-ModelConfig load_model_config(const std::filesystem::path& folder) {
-  const std::filesystem::path hugging_face = folder / "config.json";
-  const std::filesystem::path open_clip = folder / "open_clip_config.json";
-  std::filesystem::path path = hugging_face;
-  if (!std::filesystem::exists(path)) path = open_clip;
-  if (!std::filesystem::exists(path)) {
-    fail(ErrorCode::kNotFound, "{}: expected config.json or open_clip_config.json in a model folder, found neither",
-         folder.string());
-  }
-  ModelConfig config = path == hugging_face ? parse_hugging_face(path) : parse_open_clip(path);
+namespace {
+
+/// The config file of a folder; "" if it has none. timm writes a config.json of its own beside open_clip's.
+std::filesystem::path find_config(const std::filesystem::path& folder) {
+  const std::filesystem::path hugging_face = folder / "config.json", open_clip = folder / "open_clip_config.json";
+  std::error_code ignored;
+  const bool has_open_clip = std::filesystem::exists(open_clip, ignored);
+  if (!std::filesystem::exists(hugging_face, ignored)) return has_open_clip ? open_clip : std::filesystem::path();
+  if (!has_open_clip) return hugging_face;
+  const json document = load_json(hugging_face);
+  return document.is_object() && document.contains("vision_config") ? hugging_face : open_clip;
+}
+
+ModelConfig load_model_config(const std::filesystem::path& folder, const WeightTensors* weights) {
+  const std::filesystem::path path = find_config(folder);
+  if (path.empty() && weights == nullptr) return load_model_config(folder, WeightTensors(folder));
+  ModelConfig config = path.empty()                       ? derive_model_config(folder, *weights)
+                       : path.filename() == "config.json" ? parse_hugging_face(path)
+                                                          : parse_open_clip(path);
+  if (weights != nullptr && is_open_clip(weights->layout())) config.pooling = TextPooling::kArgmax;
   try {
     config.validate();
   } catch (const Error& error) {
-    fail(ErrorCode::kCorruptData, "{}: {}", path.string(), error.what());
+    fail(ErrorCode::kCorruptData, "{}: {}", path.empty() ? weights->place().string() : path.string(), error.what());
   }
   return config;
+}
+
+}  // namespace
+
+ModelConfig load_model_config(const std::filesystem::path& folder) { return load_model_config(folder, nullptr); }
+
+ModelConfig load_model_config(const std::filesystem::path& folder, const WeightTensors& weights) {
+  return load_model_config(folder, &weights);
 }
 
 void save_model_config(const ModelConfig& config, const std::filesystem::path& folder) {
@@ -267,12 +329,14 @@ ModelConfig named_model_config(const std::string& name) {
         text_heads;
     Activation activation;
   };
-  // Source: the model cards of OpenAI's and LAION's CLIP; ViT-H/14's heads are 80 wide.
+  // Source: the model cards of OpenAI's and LAION's CLIP; heads are 80 wide in ViT-H/14, 88 in ViT-g/14.
   static constexpr auto kShapes = std::to_array<Shape>({
       {"b32", 512, 224, 32, 768, 12, 12, 512, 12, 8, Activation::kQuickGelu},
       {"b16", 512, 224, 16, 768, 12, 12, 512, 12, 8, Activation::kQuickGelu},
       {"l14", 768, 224, 14, 1024, 24, 16, 768, 12, 12, Activation::kQuickGelu},
+      {"l14-336", 768, 336, 14, 1024, 24, 16, 768, 12, 12, Activation::kQuickGelu},
       {"h14", 1024, 224, 14, 1280, 32, 16, 1024, 24, 16, Activation::kGelu},
+      {"g14", 1024, 224, 14, 1408, 40, 16, 1024, 24, 16, Activation::kGelu},
       {"tiny", 48, 64, 16, 128, 3, 2, 64, 2, 1, Activation::kQuickGelu},
   });
   for (const Shape& shape : kShapes) {
@@ -283,10 +347,12 @@ ModelConfig named_model_config(const std::string& name) {
     config.patch_size = shape.patch;
     config.vision = {shape.vision_width,     shape.vision_layers, shape.vision_heads,
                      4 * shape.vision_width, shape.activation,    1e-5};
+    if (shape.vision_width == 1408) config.vision.mlp_width = 6144;  // a ratio of 4.3637
     config.text = {shape.text_width, shape.text_layers, shape.text_heads, 4 * shape.text_width, shape.activation, 1e-5};
     return config;
   }
-  fail(ErrorCode::kInvalidArgument, "model architecture: expected b32, b16, l14, h14 or tiny, found {:.40}", name);
+  fail(ErrorCode::kInvalidArgument,
+       "model architecture: expected b32, b16, l14, l14-336, h14, g14 or tiny, found {:.40}", name);
 }
 
 }  // namespace imagerank::clip

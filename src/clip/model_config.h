@@ -52,17 +52,22 @@ struct ModelConfig {
   void validate() const;
 };
 
-/// Reads folder/config.json (Hugging Face), else folder/open_clip_config.json. Not checked against the weights here
-/// (load_clip_model is), whose layout also decides on the pooling: open_clip's own pools by kArgmax.
+class WeightTensors;
+
+/// Reads folder/config.json (Hugging Face), else folder/open_clip_config.json. Without either, OpenAI's archives and
+/// HPSv2's checkpoints (HPS_v2*) are known by their weights' shapes. Not checked against the weights here (WeightReader
+/// is), whose layout also decides on the pooling: open_clip's own pools by kArgmax.
 /// @throws Error kNotFound, kCorruptData naming the file and field, kUnavailable for a tower that is no plain ViT.
 [[nodiscard]] ModelConfig load_model_config(const std::filesystem::path& folder);
+/// The same for a folder whose weights are open.
+[[nodiscard]] ModelConfig load_model_config(const std::filesystem::path& folder, const WeightTensors& weights);
 
 /// Writes folder/config.json, as Hugging Face's CLIPModel reads it. Creates the folder.
 /// pooling kArgmax is written as eos_token_id 2, Hugging Face's sign for it.
 void save_model_config(const ModelConfig& config, const std::filesystem::path& folder);
 
-/// A published architecture by its short name: "b32", "b16", "l14", "h14", or "tiny" (64 px, for tests), with CLIP's
-/// vocabulary. @throws Error kInvalidArgument, listing the names.
+/// A published architecture by its short name: "b32", "b16", "l14", "l14-336", "h14", "g14", or "tiny" (64 px, for
+/// tests), with CLIP's vocabulary. @throws Error kInvalidArgument, listing the names.
 [[nodiscard]] ModelConfig named_model_config(const std::string& name);
 
 }  // namespace imagerank::clip

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "clip/derived_config.h"
 #include "clip/weights.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -33,6 +34,15 @@ std::string join_paths(const std::vector<std::filesystem::path>& paths) {
   std::string text;
   for (const std::filesystem::path& path : paths) text += (text.empty() ? "" : ", ") + path.string();
   return text;
+}
+
+bool has_hps_v2(const std::filesystem::path& folder) {
+  try {
+    return is_hps_v2(find_weight_files(folder).place);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) return false;  // preprocessing needs no weights
+    throw;
+  }
 }
 
 }  // namespace
@@ -67,16 +77,37 @@ ModelInfo load_model_info(const std::string& model) {
   ModelInfo info;
   info.name = model;
   info.folder = std::filesystem::canonical(resolve_model(model));
-  info.config = load_model_config(info.folder);
-  const WeightFile weights = find_weight_file(info.folder);
-  info.weights = weights.path;
-  info.layout = weights.layout == WeightLayout::kHuggingFace ? "hugging_face" : "open_clip";
-  if (weights.layout == WeightLayout::kOpenClip) info.config.pooling = TextPooling::kArgmax;
+  const WeightTensors weights(info.folder);
+  info.config = load_model_config(info.folder, weights);
+  info.weights = weights.place();
+  info.layout = layout_name(weights.layout());
   const std::vector<std::string> tokenizer = find_tokenizer_files(info.folder);
   if (!tokenizer.empty()) info.tokenizer = tokenizer.front();
-  info.has_preprocessing = std::filesystem::exists(info.folder / "preprocessor_config.json");
-  if (info.has_preprocessing) info.preprocessing = images::load_preprocess_options(info.folder);
+  try {
+    info.preprocessing = load_preprocessing(info.folder);
+    info.has_preprocessing = true;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) throw;
+  }
   return info;
+}
+
+images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  // A scorer's own way with images goes before what its architecture is used with elsewhere.
+  const bool hps = !has("preprocessor_config.json") && has_hps_v2(folder);
+  if (has("preprocessor_config.json") || (has("open_clip_config.json") && !hps) || (has("config.json") && !hps)) {
+    return images::load_preprocess_options(folder);
+  }
+  images::PreprocessOptions options;
+  const ModelConfig config = load_model_config(folder);  // refuses weights that are neither OpenAI's nor HPSv2's
+  options.crop_size = options.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
+  if (hps) {
+    options.resize = images::Resize::kLongestEdge;
+    options.antialias = false;  // as torchvision was when it was published
+  }
+  return options;
 }
 
 std::vector<ModelInfo> list_builtin_models() {
@@ -91,7 +122,6 @@ std::vector<ModelInfo> list_builtin_models() {
 
 void save_preprocess_options(const images::PreprocessOptions& options, const std::filesystem::path& folder) {
   nlohmann::ordered_json root = {
-      {"image_processor_type", "CLIPImageProcessor"},
       {"do_convert_rgb", true},
       {"do_resize", true},
       {"size", {{"shortest_edge", options.resize_shortest_edge}}},
@@ -104,6 +134,7 @@ void save_preprocess_options(const images::PreprocessOptions& options, const std
       {"image_mean", options.mean},
       {"image_std", options.std},
   };
+  if (options.crop_rounding == images::CropRounding::kDown) root["image_processor_type"] = "CLIPImageProcessor";
   if (options.exif_orientation) root["imagerank_exif_orientation"] = true;
   write_file_atomically(folder / "preprocessor_config.json", root.dump(1) + "\n");
 }
@@ -130,6 +161,7 @@ void write_random_model(ModelConfig config, const std::filesystem::path& folder,
     write_file_atomically(folder / name, load_file(*tokenizer_folder / name));
   images::PreprocessOptions preprocessing;
   preprocessing.crop_size = preprocessing.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
+  preprocessing.crop_rounding = images::CropRounding::kDown;  // it is written in Hugging Face's layout
   save_preprocess_options(preprocessing, folder);
   save_weights(model, folder);
   save_model_config(config, folder);  // last: a folder that was left half written is no model

@@ -16,9 +16,9 @@ struct ModelInfo {
   std::string name;              ///< as it was asked for
   std::filesystem::path folder;  ///< absolute
   ModelConfig config;
-  std::string layout;  ///< "hugging_face" or "open_clip"
-  std::filesystem::path weights;
-  std::string tokenizer;  ///< the file it would be read from, "" if the folder has none
+  std::string layout;             ///< layout_name()
+  std::filesystem::path weights;  ///< the file, or the index of its shards
+  std::string tokenizer;          ///< the file it would be read from, "" if the folder has none
   bool has_preprocessing = false;
   images::PreprocessOptions preprocessing;  ///< meaningful with has_preprocessing
 };
@@ -36,8 +36,13 @@ struct ModelInfo {
 void write_random_model(ModelConfig config, const std::filesystem::path& folder, std::uint64_t seed,
                         const std::optional<std::filesystem::path>& tokenizer_folder);
 
-/// Writes folder/preprocessor_config.json as Hugging Face's CLIPImageProcessor reads it.
+/// Writes folder/preprocessor_config.json as Hugging Face's CLIPImageProcessor reads it; of kShortestEdge only.
 void save_preprocess_options(const images::PreprocessOptions& options, const std::filesystem::path& folder);
+
+/// How a folder's model wants its images: by preprocessor_config.json, else open_clip_config.json; without either,
+/// OpenAI's archives are known; HPSv2's checkpoints (HPS_v2*) are known unless the first is there. @throws Error
+/// kNotFound, kCorruptData, naming the file.
+[[nodiscard]] images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder);
 
 /// What Tokenizer::load would read in a folder, by name; empty if there is nothing.
 [[nodiscard]] std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folder);

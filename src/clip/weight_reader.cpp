@@ -1,11 +1,15 @@
 #include "clip/weight_reader.h"
 
+#include <algorithm>
+#include <bit>
 #include <map>
-#include <optional>
+#include <span>
+#include <utility>
 
 #include "core/fail.h"
+#include "core/hash.h"
 #include "core/mapped_file.h"
-#include "core/safetensors.h"
+#include "core/shown.h"
 
 namespace imagerank::clip {
 namespace {
@@ -36,97 +40,93 @@ void list_layers(std::vector<WeightEntry>& entries, const std::string& tower, co
 
 std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// The name without what wrappers put before it: DistributedDataParallel's "module.", CustomTextCLIP's "text.".
-std::string bare_name(std::string_view name) {
-  for (const std::string_view prefix : {"module.", "text."}) {
-    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-  }
-  return std::string(name);
-}
-
-/// Buffers and OpenAI's constants, which hold nothing learned.
-bool is_ignored(const std::string& name) {
-  return name.ends_with("position_ids") || name == "attn_mask" || name == "input_resolution" ||
-         name == "context_length" || name == "vocab_size";
-}
-
-using Tensors = std::map<std::string, const TensorView*>;
-
-Tensors bare_tensors(const SafetensorsFile& file, const std::filesystem::path& path) {
-  Tensors tensors;
-  for (const auto& [name, view] : file.tensors()) {
-    const std::string bare = bare_name(name);
-    if (is_ignored(bare)) continue;
-    if (!tensors.emplace(bare, &view).second) {
-      fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected once, found with and without a prefix", path.string(),
-           bare);
-    }
-  }
-  return tensors;
-}
-
-std::optional<WeightLayout> find_layout(const SafetensorsFile& file) {
-  for (const auto& [name, view] : file.tensors()) {
-    const std::string bare = bare_name(name);
-    if (bare.starts_with("visual.")) return WeightLayout::kOpenClip;
-    if (bare.starts_with("vision_model.")) return WeightLayout::kHuggingFace;
-  }
-  return std::nullopt;
-}
-
-/// Removes `name` from `left` after checking it against what the config wants.
-const TensorView& take(Tensors& left, const std::string& name, std::vector<std::int64_t> expected,
-                       const std::filesystem::path& path) {
-  const auto at = left.find(name);
-  if (at == left.end()) {
-    fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected {}, found no such tensor", path.string(), name,
-         shape_text(expected));
-  }
-  const TensorView& view = *at->second;
-  const bool scalar = expected.empty() && view.element_count() == 1;  // some files write logit_scale as [1]
-  if (view.shape != expected && !scalar) {
-    fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected {} as the config says, found {}", path.string(), name,
-         shape_text(expected), shape_text(view.shape));
-  }
-  if (view.type != TensorType::kF16 && view.type != TensorType::kBF16 && view.type != TensorType::kF32 &&
-      view.type != TensorType::kF64) {
-    fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected F16, BF16 or F32, found integers", path.string(), name);
-  }
-  left.erase(at);
-  return view;
-}
-
 /// Where a parameter's numbers lie in the file.
 struct Source {
-  std::vector<const TensorView*> parts;
+  std::vector<std::pair<std::string, const TensorView*>> parts;  ///< and their names
   bool transposed = false;
 };
 
-/// Matches file and config completely: nothing missing, nothing over, every shape right.
-std::map<std::string, Source> match_tensors(const std::vector<WeightEntry>& entries, const SafetensorsFile& file,
-                                            const WeightFile& weights) {
-  Tensors left = bare_tensors(file, weights.path);
-  std::map<std::string, Source> sources;
-  for (const WeightEntry& entry : entries) {
+/// Matches files and config completely: nothing missing, nothing over, every shape right. All that is wrong is told at
+/// once.
+class Matcher {
+ public:
+  explicit Matcher(const WeightTensors& weights) : weights_(weights), left_(weights.tensors()) {}
+
+  std::map<std::string, Source> match(const std::vector<WeightEntry>& entries) {
+    std::map<std::string, Source> sources;
+    for (const WeightEntry& entry : entries) sources.emplace(entry.parameter, source_of(entry));
+    complain();
+    return sources;
+  }
+
+ private:
+  Source source_of(const WeightEntry& entry) {
     Source source;
-    if (weights.layout == WeightLayout::kOpenClip) {
-      std::vector<std::int64_t> shape = entry.shape;
-      source.transposed = entry.transposed_in_open_clip;
+    std::vector<std::int64_t> shape = entry.shape;
+    if (is_open_clip(weights_.layout())) {
+      std::string name = entry.open_clip;
+      // A projection is a bare matrix there, unless it was made a linear layer, which lies the other way.
+      source.transposed = entry.transposed_in_open_clip && !left_.contains(name + ".weight");
+      if (entry.transposed_in_open_clip && !source.transposed) name += ".weight";
       if (source.transposed) std::swap(shape[0], shape[1]);
-      source.parts.push_back(&take(left, entry.open_clip, shape, weights.path));
+      take(source, name, shape);
     } else {
-      std::vector<std::int64_t> shape = entry.shape;
       if (entry.hugging_face.size() > 1) shape[0] /= static_cast<std::int64_t>(entry.hugging_face.size());
-      for (const std::string& name : entry.hugging_face) source.parts.push_back(&take(left, name, shape, weights.path));
+      for (const std::string& name : entry.hugging_face) take(source, name, shape);
     }
-    sources.emplace(entry.parameter, std::move(source));
+    return source;
   }
-  if (!left.empty()) {
-    fail(ErrorCode::kCorruptData,
-         "{}: tensor '{}': expected no tensor of this name in the config's model, found {} ({} such tensors)",
-         weights.path.string(), left.begin()->first, shape_text(left.begin()->second->shape), left.size());
+
+  void take(Source& source, const std::string& name, const std::vector<std::int64_t>& expected) {
+    const auto at = left_.find(name);
+    if (at == left_.end()) {
+      missing_.push_back(fmt::format("'{}' {}", name, shape_text(expected)));
+      return;
+    }
+    const TensorView& view = *at->second;
+    const bool scalar = expected.empty() && view.element_count() == 1;  // some files write logit_scale as [1]
+    if (view.shape != expected && !scalar) {
+      wrong_.push_back(fmt::format("tensor '{}': expected {} as the config says, found {}", name, shape_text(expected),
+                                   shape_text(view.shape)));
+    } else if (!is_floating(view.type)) {
+      wrong_.push_back(fmt::format("tensor '{}': expected F16, BF16, F32 or F64, found integers", name));
+    }
+    source.parts.emplace_back(name, &view);
+    left_.erase(at);
   }
-  return sources;
+
+  void complain() {
+    std::vector<std::string> parts = std::move(wrong_);
+    if (!missing_.empty()) parts.push_back(fmt::format("expected {}, found no such tensor", listed(missing_)));
+    if (!left_.empty()) {
+      std::vector<std::string> over;
+      for (const auto& [name, view] : left_)
+        over.push_back(fmt::format("'{}' {}", shown(name), shape_text(view->shape)));
+      parts.push_back(fmt::format("expected no tensor beside the config's model, found {}", listed(over)));
+    }
+    if (!parts.empty()) {
+      fail(ErrorCode::kCorruptData, "{}: {}", weights_.place().string(), listed(parts, "; "));
+    }
+  }
+
+  /// All of them, within reason.
+  static std::string listed(const std::vector<std::string>& items, const char* separator = ", ") {
+    constexpr std::size_t kMost = 200;
+    const std::span<const std::string> first = std::span(items).first(std::min(items.size(), kMost));
+    const std::string text = fmt::format("{}", fmt::join(first, separator));
+    return items.size() <= kMost ? text : fmt::format("{} and {} more", text, items.size() - kMost);
+  }
+
+  const WeightTensors& weights_;
+  std::map<std::string, const TensorView*> left_;
+  std::vector<std::string> missing_, wrong_;
+};
+
+bool all_finite(std::span<const float> values) {
+  constexpr std::uint32_t kExponent = 0x7f800000;
+  bool special = false;
+  for (const float value : values) special |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
+  return !special;
 }
 
 /// @param values  [rows, columns]
@@ -136,12 +136,6 @@ std::vector<float> transpose(const std::vector<float>& values, std::size_t rows,
     for (std::size_t c = 0; c < columns; ++c) result[c * rows + r] = values[r * columns + c];
   }
   return result;
-}
-
-ModelConfig config_of(const std::filesystem::path& folder) {
-  ModelConfig config = load_model_config(folder);
-  if (find_weight_file(folder).layout == WeightLayout::kOpenClip) config.pooling = TextPooling::kArgmax;
-  return config;
 }
 
 }  // namespace
@@ -180,51 +174,68 @@ std::vector<WeightEntry> list_weights(const ModelConfig& config) {
   return entries;
 }
 
-WeightFile find_weight_file(const std::filesystem::path& folder) {
-  for (const char* name : {"model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"}) {
-    const std::filesystem::path path = folder / name;
-    if (!std::filesystem::exists(path)) continue;
-    const std::optional<WeightLayout> layout = find_layout(SafetensorsFile(path));
-    if (!layout)
-      fail(ErrorCode::kCorruptData, "{}: expected CLIP's tensors (vision_model.* or visual.*), found none",
-           path.string());
-    return {path, *layout};
-  }
-  fail(ErrorCode::kNotFound,
-       "{}: expected model.safetensors or open_clip_model.safetensors in a model folder, found neither",
-       folder.string());
-}
-
 struct WeightReader::State {
   ModelConfig config;
-  SafetensorsFile file;
+  WeightTensors weights;
   std::map<std::string, Source> sources;
+  std::map<std::string, std::string> digests;  ///< of the tensors that were read, by their names
+
+  void add_digest(const std::string& name, const TensorView& view) {
+    if (!digests.contains(name)) digests.emplace(name, sha256_hex(view.bytes));
+  }
 };
 
-WeightReader::WeightReader(const ModelConfig& config, const std::filesystem::path& folder) {
-  const WeightFile weights = find_weight_file(folder);
-  state_ = std::make_unique<State>(State{config, SafetensorsFile(weights.path), {}});
-  state_->sources = match_tensors(list_weights(config), state_->file, weights);
+WeightReader::WeightReader(const ModelConfig& config, const std::filesystem::path& folder)
+    : state_(std::make_unique<State>(State{config, WeightTensors(folder), {}, {}})) {
+  state_->sources = Matcher(state_->weights).match(list_weights(config));
 }
 
-WeightReader::WeightReader(const std::filesystem::path& folder) : WeightReader(config_of(folder), folder) {}
+WeightReader::WeightReader(const std::filesystem::path& folder)
+    : state_(std::make_unique<State>(State{{}, WeightTensors(folder), {}, {}})) {
+  state_->config = load_model_config(folder, state_->weights);
+  state_->sources = Matcher(state_->weights).match(list_weights(state_->config));
+}
+
 WeightReader::WeightReader(WeightReader&&) noexcept = default;
 WeightReader& WeightReader::operator=(WeightReader&&) noexcept = default;
 WeightReader::~WeightReader() = default;
 
 const ModelConfig& WeightReader::config() const noexcept { return state_->config; }
+WeightLayout WeightReader::layout() const noexcept { return state_->weights.layout(); }
 
 std::vector<float> WeightReader::read(const std::string& parameter) const {
   const Source& source = state_->sources.at(parameter);
-  std::vector<float> values = source.parts.front()->to_float();
-  for (std::size_t i = 1; i < source.parts.size(); ++i) {
-    const std::vector<float> part = source.parts[i]->to_float();
-    values.insert(values.end(), part.begin(), part.end());
+  std::vector<float> values;
+  for (const auto& [name, view] : source.parts) {
+    std::vector<float> part = view->to_float();
+    if (!all_finite(part)) {
+      fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected finite numbers, found NaN or infinity",
+           state_->weights.place().string(), name);
+    }
+    state_->add_digest(name, *view);  // now that its pages are there
+    if (!view->is_copy) forget_pages(view->bytes);
+    if (values.empty()) {
+      values = std::move(part);
+    } else {
+      values.insert(values.end(), part.begin(), part.end());
+    }
   }
-  for (const TensorView* part : source.parts) forget_pages(part->bytes);
   if (!source.transposed) return values;
-  const std::vector<std::int64_t>& shape = source.parts.front()->shape;
+  const std::vector<std::int64_t>& shape = source.parts.front().second->shape;
   return transpose(values, static_cast<std::size_t>(shape[0]), static_cast<std::size_t>(shape[1]));
+}
+
+std::string WeightReader::digest() const {
+  Digest whole;
+  for (const auto& [name, view] : state_->weights.tensors()) {
+    if (!state_->digests.contains(name)) {
+      state_->add_digest(name, *view);
+      if (!view->is_copy) forget_pages(view->bytes);
+    }
+    whole.update(
+        fmt::format("{} {} {} {}\n", name, type_name(view->type), shape_text(view->shape), state_->digests.at(name)));
+  }
+  return whole.hex_digest();
 }
 
 }  // namespace imagerank::clip

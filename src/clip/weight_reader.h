@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "clip/model_config.h"
+#include "clip/weight_files.h"
 
 namespace imagerank::clip {
 
@@ -23,25 +24,13 @@ struct WeightEntry {
 /// Source of the names: transformers' models/clip/convert_clip_original_pytorch_to_hf.py.
 [[nodiscard]] std::vector<WeightEntry> list_weights(const ModelConfig& config);
 
-enum class WeightLayout { kHuggingFace, kOpenClip };
-
-/// The weight file a folder is read from, and how its tensors are named.
-struct WeightFile {
-  std::filesystem::path path;
-  WeightLayout layout = WeightLayout::kHuggingFace;
-};
-
-/// model.safetensors before open_clip_model.safetensors before open_clip_pytorch_model.safetensors; the layout follows
-/// the tensors' names, not the file's. @throws Error kNotFound naming what was looked for, kCorruptData.
-[[nodiscard]] WeightFile find_weight_file(const std::filesystem::path& folder);
-
-/// A model's weights, in either layout, F16, BF16 or F32, one at a time. position_ids buffers are skipped and the
-/// prefix "module." is stripped.
+/// A model's weights, in any layout and file that WeightTensors reads, F16, BF16, F32 or F64, one at a time.
+/// Memory-mapped; what was read is given back at once. Not thread-safe.
 class WeightReader {
  public:
   /// The config's own weights, all found and of the right shapes.
-  /// @throws Error kNotFound, kCorruptData naming the tensor that is missing, not known or of another shape, with what
-  /// was expected and what was found.
+  /// @throws Error kNotFound, kCorruptData naming every tensor that is missing (with the shape expected), of another
+  /// shape or type, or there beside the model's.
   WeightReader(const ModelConfig& config, const std::filesystem::path& folder);
   /// Of the folder's config, whose text pooling then follows the layout.
   explicit WeightReader(const std::filesystem::path& folder);
@@ -50,8 +39,12 @@ class WeightReader {
   ~WeightReader();
 
   [[nodiscard]] const ModelConfig& config() const noexcept;
+  [[nodiscard]] WeightLayout layout() const noexcept;
   /// @param parameter  a name in list_weights. @return its numbers, row-major in the shape given there.
+  /// @throws Error kCorruptData if one of them is not finite.
   [[nodiscard]] std::vector<float> read(const std::string& parameter) const;
+  /// SHA-256 (hex) of the model's tensors: names, types, shapes and bytes. What was not read yet is read now.
+  [[nodiscard]] std::string digest() const;
 
  private:
   struct State;

@@ -1,5 +1,6 @@
 #include "core/safetensors.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/half.h"
+#include "core/shown.h"
 
 namespace imagerank {
 namespace {
@@ -24,11 +26,16 @@ constexpr auto kTypes = std::to_array<TypeName>({
     {TensorType::kBF16, "BF16", 2},
     {TensorType::kI64, "I64", 8},
     {TensorType::kI32, "I32", 4},
+    {TensorType::kI16, "I16", 2},
+    {TensorType::kI8, "I8", 1},
     {TensorType::kU8, "U8", 1},
     {TensorType::kBool, "BOOL", 1},
 });
 
-const TypeName& type_name(TensorType type) {
+/// As the reference implementation has it (safetensors' MAX_HEADER_SIZE).
+constexpr std::uint64_t kMostHeaderBytes = 100'000'000;
+
+const TypeName& entry_of(TensorType type) {
   for (const TypeName& entry : kTypes) {
     if (entry.type == type) return entry;
   }
@@ -38,8 +45,8 @@ const TypeName& type_name(TensorType type) {
 TensorView parse_tensor(const std::filesystem::path& path, const std::string& name, const nlohmann::json& entry,
                         std::span<const std::byte> data) {
   const auto bad = [&](std::string_view expected) {
-    fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected {}, found {}", path.string(), name, expected,
-         entry.dump());
+    fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected {}, found {}", path.string(), shown(name), expected,
+         shown(entry.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)));
   };
   if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() || !entry.contains("shape") ||
       !entry["shape"].is_array() || !entry.contains("data_offsets") || !entry["data_offsets"].is_array() ||
@@ -56,7 +63,7 @@ TensorView parse_tensor(const std::filesystem::path& path, const std::string& na
       known = true;
     }
   }
-  if (!known) bad("a dtype among F64, F32, F16, BF16, I64, I32, U8, BOOL");
+  if (!known) bad("a dtype among F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL");
   std::size_t count = 1;
   for (const auto& extent : entry["shape"]) {
     if (!extent.is_number_unsigned()) bad("a shape of non-negative integers");
@@ -73,9 +80,38 @@ TensorView parse_tensor(const std::filesystem::path& path, const std::string& na
   return view;
 }
 
+/// The tensors must lie one behind the other, from the first byte of the data to the last.
+void check_layout(const std::filesystem::path& path, const std::map<std::string, TensorView>& tensors,
+                  std::span<const std::byte> data) {
+  std::vector<std::pair<std::size_t, const std::string*>> order;  // by where they begin
+  for (const auto& [name, view] : tensors) {
+    if (!view.bytes.empty()) order.emplace_back(view.bytes.data() - data.data(), &name);
+  }
+  std::ranges::sort(order, {}, [](const auto& entry) { return entry.first; });
+  std::size_t end = 0;
+  for (const auto& [begin, name] : order) {
+    if (begin != end) {
+      fail(ErrorCode::kCorruptData,
+           "{}: tensor '{}': expected to begin at byte {}, where the one before it ends, found {}", path.string(),
+           *name, end, begin);
+    }
+    end = begin + tensors.at(*name).bytes.size();
+  }
+  if (end != data.size()) {
+    fail(ErrorCode::kCorruptData, "{}: expected tensors of {} bytes in all, found {} bytes of data", path.string(), end,
+         data.size());
+  }
+}
+
 }  // namespace
 
-std::size_t element_size(TensorType type) noexcept { return type_name(type).bytes; }
+std::size_t element_size(TensorType type) noexcept { return entry_of(type).bytes; }
+
+std::string_view type_name(TensorType type) noexcept { return entry_of(type).name; }
+
+bool is_floating(TensorType type) noexcept {
+  return type == TensorType::kF64 || type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
+}
 
 std::size_t TensorView::element_count() const noexcept { return bytes.size() / element_size(type); }
 
@@ -103,9 +139,11 @@ std::vector<float> TensorView::to_float() const {
       break;
     case TensorType::kI64:
     case TensorType::kI32:
+    case TensorType::kI16:
+    case TensorType::kI8:
     case TensorType::kU8:
     case TensorType::kBool:
-      fail(ErrorCode::kCorruptData, "expected a floating tensor, found {}", type_name(type).name);
+      fail(ErrorCode::kCorruptData, "expected a floating tensor, found {}", entry_of(type).name);
   }
   return values;
 }
@@ -121,6 +159,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     fail(ErrorCode::kCorruptData, "{}: safetensors header: expected {} bytes, found a file of {}", path.string(),
          header_size, bytes.size());
   }
+  if (header_size > kMostHeaderBytes) {
+    fail(ErrorCode::kCorruptData, "{}: safetensors header: expected at most {} bytes, found {}", path.string(),
+         kMostHeaderBytes, header_size);
+  }
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof(header_size), header_size);
   const nlohmann::json header = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!header.is_object())
@@ -135,6 +177,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
       tensors_.emplace(name, parse_tensor(path, name, entry, data));
     }
   }
+  check_layout(path, tensors_, data);
 }
 
 const TensorView* SafetensorsFile::find(const std::string& name) const noexcept {
@@ -166,7 +209,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
       fail(ErrorCode::kInvalidArgument, "{}: tensor '{}': the shape holds {} elements, the data {} bytes",
            path.string(), name, count, tensor.bytes.size());
     }
-    header[name] = {{"dtype", type_name(tensor.type).name},
+    header[name] = {{"dtype", entry_of(tensor.type).name},
                     {"shape", tensor.shape},
                     {"data_offsets", {offset, offset + tensor.bytes.size()}}};
     offset += tensor.bytes.size();

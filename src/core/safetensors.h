@@ -6,20 +6,24 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/mapped_file.h"
 
 namespace imagerank {
 
-enum class TensorType { kF64, kF32, kF16, kBF16, kI64, kI32, kU8, kBool };
+enum class TensorType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
 [[nodiscard]] std::size_t element_size(TensorType type) noexcept;
+[[nodiscard]] std::string_view type_name(TensorType type) noexcept;  ///< "F32", as safetensors writes it
+[[nodiscard]] bool is_floating(TensorType type) noexcept;
 
-/// One tensor of a file: a view that lives as long as the SafetensorsFile. Row-major.
+/// One tensor of a file: a view that lives as long as the object that read the file. Row-major.
 struct TensorView {
   TensorType type = TensorType::kF32;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;  ///< may be unaligned
+  bool is_copy = false;              ///< in memory of its own rather than in the mapped file
 
   [[nodiscard]] std::size_t element_count() const noexcept;
   /// Floating types as float32. @throws Error kCorruptData for integer types.

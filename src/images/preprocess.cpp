@@ -2,97 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <string>
 
-#include "core/atomic_file.h"
 #include "core/fail.h"
 #include "images/resize.h"
+#include "images/resize_float.h"
 
 namespace imagerank::images {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::int32_t kMaxSize = 4096;
-constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 /// A resized side: an extreme strip enlarged to the shortest edge must not eat all memory.
 constexpr std::int64_t kMaxResizedSide = std::int64_t{1} << 26;
-
-/// One preprocessor_config.json, for messages that name it.
-struct Config {
-  std::string path;
-  json values;
-
-  [[noreturn]] void reject(const char* key, const char* expected, const json& found) const {
-    fail(ErrorCode::kCorruptData, "{}: {}: expected {}, found {}", path, key, expected,
-         found.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80));
-  }
-  /// nullptr if absent or null.
-  [[nodiscard]] const json* find(const char* key) const {
-    const auto found = values.find(key);
-    return found == values.end() || found->is_null() ? nullptr : &*found;
-  }
-  [[nodiscard]] std::int32_t side(const char* key, const char* expected, const json& value, const json& whole) const {
-    if (!value.is_number_integer() || value < 1 || value > kMaxSize) reject(key, expected, whole);
-    return value.get<std::int32_t>();
-  }
-};
-
-std::int32_t read_size(const Config& config, std::int32_t fallback) {
-  constexpr const char* kExpected = "1 to 4096, or {\"shortest_edge\": 1 to 4096}";
-  const json* size = config.find("size");
-  if (size == nullptr) return fallback;
-  if (!size->is_object()) return config.side("size", kExpected, *size, *size);
-  if (size->size() != 1 || !size->contains("shortest_edge")) config.reject("size", kExpected, *size);
-  return config.side("size", kExpected, size->at("shortest_edge"), *size);
-}
-
-std::int32_t read_crop_size(const Config& config, std::int32_t fallback) {
-  constexpr const char* kExpected = R"(1 to 4096, or a square {"height", "width"} of that)";
-  const json* crop = config.find("crop_size");
-  if (crop == nullptr) return fallback;
-  if (!crop->is_object()) return config.side("crop_size", kExpected, *crop, *crop);
-  if (crop->size() != 2 || !crop->contains("height") || !crop->contains("width") ||
-      crop->at("height") != crop->at("width")) {
-    config.reject("crop_size", kExpected, *crop);
-  }
-  return config.side("crop_size", kExpected, crop->at("height"), *crop);
-}
-
-bool read_flag(const Config& config, const char* key) {
-  const json* flag = config.find(key);
-  if (flag == nullptr) return true;
-  if (!flag->is_boolean()) config.reject(key, "true or false", *flag);
-  return flag->get<bool>();
-}
-
-void read_three(const Config& config, const char* key, bool positive, std::array<float, 3>& values) {
-  const char* expected = positive ? "three numbers above 0" : "three numbers";
-  const json* list = config.find(key);
-  if (list == nullptr) return;
-  if (!list->is_array() || list->size() != 3) config.reject(key, expected, *list);
-  for (std::size_t c = 0; c < 3; ++c) {
-    const json& value = (*list)[c];
-    if (!value.is_number()) config.reject(key, expected, *list);
-    values[c] = value.get<float>();
-    if (!std::isfinite(values[c]) || (positive && values[c] <= 0.0F)) config.reject(key, expected, *list);
-  }
-}
-
-/// Steps that this library always does: a config that turns one off describes another tensor.
-void check_steps(const Config& config) {
-  for (const char* key : {"do_resize", "do_center_crop", "do_rescale"}) {
-    if (!read_flag(config, key)) config.reject(key, "true", false);
-  }
-  (void)read_flag(config, "do_convert_rgb");  // images are RGB by then either way
-  const json* resample = config.find("resample");
-  if (resample != nullptr && *resample != 3) config.reject("resample", "3 (bicubic)", *resample);
-  const json* factor = config.find("rescale_factor");
-  if (factor != nullptr && (!factor->is_number() || std::abs(factor->get<double>() * 255.0 - 1.0) > 1e-6)) {
-    config.reject("rescale_factor", "1/255", *factor);
-  }
-}
 
 /// int(round(margin / 2.0)) as Python has it: halves go to the even neighbour.
 std::int32_t half_to_even(std::int32_t margin) {
@@ -106,9 +26,11 @@ struct CropAxis {
   std::int32_t length = 0;
 };
 
-CropAxis crop_axis(std::int32_t resized, std::int32_t crop) {
-  if (resized >= crop) return {half_to_even(resized - crop), 0, crop};
-  return {0, (crop - resized) / 2, resized};
+CropAxis crop_axis(std::int32_t resized, std::int32_t crop, CropRounding rounding) {
+  const bool even = rounding == CropRounding::kEven;
+  if (resized >= crop) return {even ? half_to_even(resized - crop) : (resized - crop) / 2, 0, crop};
+  // Hugging Face's padding goes up where its crop goes down.
+  return {0, (crop - resized + (even ? 0 : 1)) / 2, resized};
 }
 
 void check_options(const PreprocessOptions& options) {
@@ -131,27 +53,6 @@ std::array<std::array<float, 256>, 3> normalised_levels(const PreprocessOptions&
 }
 
 }  // namespace
-
-PreprocessOptions load_preprocess_options(const std::filesystem::path& model_dir) {
-  const std::filesystem::path path = model_dir / "preprocessor_config.json";
-  Config config{path.string(), json::parse(load_file(path, kMaxConfigBytes), nullptr, false)};
-  if (!config.values.is_object())
-    fail(ErrorCode::kCorruptData, "{}: expected a JSON object, found something else", config.path);
-  check_steps(config);
-  PreprocessOptions options;
-  options.resize_shortest_edge = read_size(config, options.resize_shortest_edge);
-  options.crop_size = read_crop_size(config, options.crop_size);
-  if (read_flag(config, "do_normalize")) {
-    read_three(config, "image_mean", false, options.mean);
-    read_three(config, "image_std", true, options.std);
-  } else {
-    options.mean = {0.0F, 0.0F, 0.0F};
-    options.std = {1.0F, 1.0F, 1.0F};
-  }
-  const json* exif = config.find("imagerank_exif_orientation");
-  options.exif_orientation = exif != nullptr && read_flag(config, "imagerank_exif_orientation");
-  return options;
-}
 
 Image upright(const Image& image) {
   const std::ptrdiff_t width = image.width, height = image.height, last = width * height - 1;
@@ -181,19 +82,14 @@ Image upright(const Image& image) {
   return result;
 }
 
-std::vector<float> preprocess(const Image& image, const PreprocessOptions& options) {
-  if (options.exif_orientation && image.orientation != 1) {
-    PreprocessOptions rest = options;
-    rest.exif_orientation = false;
-    return preprocess(upright(image), rest);
-  }
-  check_options(options);
-  if (image.width <= 0 || image.height <= 0) {
-    fail(ErrorCode::kInvalidArgument, "preprocess: expected an image, found {} x {} pixels", image.width, image.height);
-  }
+namespace {
+
+/// The shortest edge resized, or both, and what of it lies in the crop.
+std::vector<float> preprocess_levels(const Image& image, const PreprocessOptions& options) {
   const std::int64_t edge = options.resize_shortest_edge;
+  const bool squash = options.resize == Resize::kSquash;
   const auto resized_side = [&](std::int64_t side) {
-    const std::int64_t result = edge * side / std::min(image.width, image.height);
+    const std::int64_t result = squash ? options.crop_size : edge * side / std::min(image.width, image.height);
     if (result > kMaxResizedSide) {
       fail(ErrorCode::kResourceLimit, "preprocess: {} x {} pixels resized to a shortest edge of {} are too long",
            image.width, image.height, edge);
@@ -202,8 +98,8 @@ std::vector<float> preprocess(const Image& image, const PreprocessOptions& optio
   };
   const std::int32_t width = resized_side(image.width);
   const std::int32_t height = resized_side(image.height);
-  const CropAxis x = crop_axis(width, options.crop_size);
-  const CropAxis y = crop_axis(height, options.crop_size);
+  const CropAxis x = crop_axis(width, options.crop_size, options.crop_rounding);
+  const CropAxis y = crop_axis(height, options.crop_size, options.crop_rounding);
   const Image cropped = resize_bicubic_window(image, width, height, {x.source, y.source, x.length, y.length});
 
   const auto size = static_cast<std::size_t>(options.crop_size);
@@ -226,6 +122,56 @@ std::vector<float> preprocess(const Image& image, const PreprocessOptions& optio
     }
   }
   return tensor;
+}
+
+/// HPSv2's: floats all the way, so that they may lie outside 0..1 before they are normalised.
+std::vector<float> preprocess_floats(const Image& image, const PreprocessOptions& options) {
+  const double scale = static_cast<double>(options.crop_size) / std::max(image.width, image.height);
+  // Halves go to the even neighbour, as Python's round() has it.
+  const auto resized_side = [&](std::int32_t side) {
+    return std::max(1, static_cast<std::int32_t>(std::nearbyint(side * scale)));
+  };
+  const std::int32_t width = resized_side(image.width), height = resized_side(image.height);
+  const std::vector<float> resized = resize_bicubic_float(image, width, height, options.antialias);
+  const auto size = static_cast<std::size_t>(options.crop_size);
+  const auto left = static_cast<std::size_t>((options.crop_size - width) / 2);
+  const auto top = static_cast<std::size_t>((options.crop_size - height) / 2);
+  std::vector<float> tensor(3 * size * size);
+  const float* from = resized.data();
+  for (std::size_t c = 0; c < 3; ++c) {
+    float* const plane = tensor.data() + c * size * size;
+    for (std::size_t y = 0; y < static_cast<std::size_t>(height); ++y, from += width) {
+      std::copy_n(from, width, plane + (top + y) * size + left);
+    }
+    for (std::size_t i = 0; i < size * size; ++i) plane[i] = (plane[i] - options.mean[c]) / options.std[c];
+  }
+  return tensor;
+}
+
+}  // namespace
+
+const char* resize_name(Resize resize) noexcept {
+  switch (resize) {
+    case Resize::kSquash:
+      return "squash";
+    case Resize::kLongestEdge:
+      return "longest_edge";
+    default:
+      return "shortest_edge";
+  }
+}
+
+std::vector<float> preprocess(const Image& image, const PreprocessOptions& options) {
+  if (options.exif_orientation && image.orientation != 1) {
+    PreprocessOptions rest = options;
+    rest.exif_orientation = false;
+    return preprocess(upright(image), rest);
+  }
+  check_options(options);
+  if (image.width <= 0 || image.height <= 0) {
+    fail(ErrorCode::kInvalidArgument, "preprocess: expected an image, found {} x {} pixels", image.width, image.height);
+  }
+  return options.resize == Resize::kLongestEdge ? preprocess_floats(image, options) : preprocess_levels(image, options);
 }
 
 }  // namespace imagerank::images

@@ -10,6 +10,7 @@
 #include "core/half.h"
 #include "core/safetensors.h"
 #include "reward/inference.h"
+#include "reward/published_head.h"
 #include "reward/reward_files.h"
 
 namespace imagerank::reward {
@@ -31,8 +32,9 @@ std::string weights_key(const SafetensorsFile& file) {
 nlohmann::json load_record(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
-    fail(ErrorCode::kNotFound, "reward {}: expected a folder with reward.json and reward.safetensors, found {}",
-         folder.string(), std::filesystem::exists(folder, ignored) ? "a file (only folders are accepted)" : "nothing");
+    fail(ErrorCode::kNotFound,
+         "reward {}: expected a folder with reward.json and reward.safetensors, or a published head's file, found {}",
+         folder.string(), std::filesystem::exists(folder, ignored) ? "neither" : "nothing");
   }
   const std::filesystem::path path = record_path(folder);
   if (!std::filesystem::exists(path, ignored)) {
@@ -127,6 +129,7 @@ struct Reward::State {
   std::size_t dim = 0;
   std::unique_ptr<Head> head;
   Scaler scaler;
+  std::optional<PublishedHead> published;  ///< then head and scaler are not there
 };
 
 Reward::Reward(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -136,6 +139,13 @@ Reward::~Reward() = default;
 
 Reward Reward::load(const std::filesystem::path& folder) {
   auto state = std::make_unique<State>();
+  if (std::error_code ignored; std::filesystem::is_regular_file(folder, ignored)) {
+    state->published = load_published_head(folder);
+    state->head_name = "published";
+    state->dim = state->published->weight.size();
+    state->record = nlohmann::json::object();
+    return Reward(std::move(state));
+  }
   state->record = load_record(folder);
   const nlohmann::json& record = state->record;
   const std::filesystem::path path = record_path(folder);
@@ -185,10 +195,17 @@ Reward Reward::load(const std::filesystem::path& folder) {
 
 Scores Reward::score(std::span<const float> images, std::span<const float> texts, std::size_t count) const {
   const std::size_t dim = state_->dim;
-  if (images.size() != count * dim || texts.size() != count * dim) {
+  if (images.size() != count * dim || (texts.size() != count * dim && (reads_text() || !texts.empty()))) {
     fail(ErrorCode::kInvalidArgument,
          "reward: expected {} image and text vectors of dimension {}, found {} and {} numbers", count, dim,
          images.size(), texts.size());
+  }
+  if (state_->published) {
+    Scores scores;
+    for (std::size_t i = 0; i < count; ++i) {
+      scores.score.push_back(static_cast<float>(state_->published->score(images.subspan(i * dim, dim))));
+    }
+    return scores;
   }
   const auto fill = [&](std::size_t begin, std::size_t end, float* out) {
     for (std::size_t i = begin; i < end; ++i, out += 2 * dim) {
@@ -212,6 +229,8 @@ std::size_t Reward::dim() const noexcept { return state_->dim; }
 const std::string& Reward::head() const noexcept { return state_->head_name; }
 const std::string& Reward::loss() const noexcept { return state_->loss_name; }
 bool Reward::is_classifier() const noexcept { return is_classification(state_->loss); }
+bool Reward::is_utility() const noexcept { return state_->published || uses_pairs(state_->loss); }
+bool Reward::reads_text() const noexcept { return !state_->published; }
 std::int32_t Reward::class_count() const noexcept { return state_->class_count; }
 const std::string& Reward::encoder() const noexcept { return state_->encoder; }
 const std::string& Reward::model() const noexcept { return state_->model; }

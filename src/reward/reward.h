@@ -13,28 +13,34 @@ namespace imagerank::reward {
 
 /// What a head says of N (image, prompt) pairs.
 struct Scores {
-  std::vector<float> score;  ///< [N] regression: the number; classifier: the expected label; pair loss: the utility
+  std::vector<float> score;          ///< [N] regression: the number; classifier: the expected label; else: the utility
   std::vector<float> probabilities;  ///< [N, class_count] for classifiers, else empty
 };
 
-/// A trained reward, as reward.safetensors + reward.json keep it. Inference; batch-invariant. Not thread-safe.
+/// A trained reward, as reward.safetensors + reward.json keep it, or a published head (reward/published_head.h).
+/// Inference; batch-invariant. Not thread-safe.
 class Reward {
  public:
+  /// @param folder  as `train` wrote it; or a published head's file.
   /// @throws Error kNotFound, kCorruptData.
   static Reward load(const std::filesystem::path& folder);
   Reward(Reward&&) noexcept;
   Reward& operator=(Reward&&) noexcept;
   ~Reward();
 
-  /// @param images, texts  float32 [N, dim]; both are rounded through float16 first, as the cache does.
+  /// @param images, texts  float32 [N, dim]; both are rounded through float16 first, as the cache does, but for a
+  /// published head, which takes vectors as they are. Texts may be empty unless reads_text().
   [[nodiscard]] Scores score(std::span<const float> images, std::span<const float> texts, std::size_t count) const;
 
   [[nodiscard]] std::size_t dim() const noexcept;
-  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"
-  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published"
+  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for a published head
   [[nodiscard]] bool is_classifier() const noexcept;
+  /// Scores order images, but their scale is not the labels': of pair losses and published heads.
+  [[nodiscard]] bool is_utility() const noexcept;
+  [[nodiscard]] bool reads_text() const noexcept;  ///< false: the prompt does not matter
   [[nodiscard]] std::int32_t class_count() const noexcept;
-  [[nodiscard]] const std::string& encoder() const noexcept;    ///< Encoder::name()
+  [[nodiscard]] const std::string& encoder() const noexcept;    ///< Encoder::name(); "": not known
   [[nodiscard]] const std::string& model() const noexcept;      ///< what --model was
   [[nodiscard]] const nlohmann::json& record() const noexcept;  ///< all of reward.json: history, options, data
 

@@ -8,6 +8,7 @@
 
 #include "clip/encoder.h"
 #include "core/fail.h"
+#include "core/half.h"
 #include "core/progress.h"
 #include "encoding/image_pipeline.h"
 #include "reward/reward.h"
@@ -34,16 +35,19 @@ clip::Encoder load_encoder(const reward::Reward& reward, const std::filesystem::
   const std::string model = options.model.empty() ? reward.model() : options.model;
   if (model.empty()) {
     fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model",
-         folder.string(), reward.encoder());
+         folder.string(),
+         reward.encoder().empty() ? fmt::format("(of vectors of {} numbers)", reward.dim()) : reward.encoder());
   }
   clip::EncoderOptions encoder_options;
   encoder_options.precision = precision_of(reward.record());
-  encoder_options.allow_untrained = true;  // the reward was trained on it: whoever did that has been warned
+  encoder_options.allow_untrained = true;  // callers warn; who trained a reward on it has been warned before
   const bool same_place = options.model.empty() || options.model == reward.model();
   encoder_options.tokenizer_dir =
       options.tokenizer.empty() && same_place ? reward.record().value("tokenizer", "") : options.tokenizer;
+  encoder_options.need_tokenizer = reward.reads_text();
   clip::Encoder encoder = clip::Encoder::load(model, encoder_options);
-  if (encoder.name() != reward.encoder()) {
+  // A published head does not name its encoder: the dimension, which the caller checks, is all there is to compare.
+  if (!reward.encoder().empty() && encoder.name() != reward.encoder()) {
     fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
          folder.string(), reward.encoder(), model, encoder.name());
   }
@@ -86,7 +90,8 @@ void Scorer::State::encode_prompts(std::size_t count, const Prompt& prompt) {
 
 std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& source, const Prompt& prompt) {
   if (prompts.size() > kMaxKeptPrompts) prompts.clear();
-  encode_prompts(count, prompt);
+  const bool reads_text = reward.reads_text();
+  if (reads_text) encode_prompts(count, prompt);
   std::vector<ScoredImage> results(count);
   std::vector<float> images;
   std::vector<float> texts;
@@ -110,9 +115,12 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
       return;
     }
     good.push_back(result.index);
-    images.insert(images.end(), result.vector.begin(), result.vector.end());
-    const std::vector<float>& text = prompts.at(prompt(result.index));
-    texts.insert(texts.end(), text.begin(), text.end());
+    // As the cache rounds them, so that scores here and those of `eval` are the same bits.
+    for (const float value : result.vector) images.push_back(float_from_half(half_from_float(value)));
+    if (reads_text) {
+      const std::vector<float>& text = prompts.at(prompt(result.index));
+      texts.insert(texts.end(), text.begin(), text.end());
+    }
     if (good.size() == kScoredAtOnce) score_block();
   });
   score_block();
@@ -171,7 +179,7 @@ std::vector<float> Scorer::score_embeddings(std::span<const float> images, std::
 std::size_t Scorer::dim() const noexcept { return state_->reward.dim(); }
 const std::string& Scorer::head() const noexcept { return state_->reward.head(); }
 const std::string& Scorer::loss() const noexcept { return state_->reward.loss(); }
-const std::string& Scorer::encoder() const noexcept { return state_->reward.encoder(); }
+const std::string& Scorer::encoder() const noexcept { return state_->encoder.name(); }
 bool Scorer::untrained() const noexcept { return state_->encoder.untrained(); }
 
 }  // namespace imagerank

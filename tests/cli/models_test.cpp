@@ -52,6 +52,8 @@ TEST(ModelsCommand, RandomThenInfoThenList) {
   EXPECT_EQ(found["layout"], "hugging_face");
   EXPECT_EQ(found["activation"], "quick_gelu");
   EXPECT_EQ(found["preprocessing"]["crop_size"], 64);
+  EXPECT_EQ(found["preprocessing"]["resize"], "shortest_edge");
+  EXPECT_EQ(found["preprocessing"]["crop_rounding"], "down");
   EXPECT_TRUE(found["tokenizer"].is_null());
   EXPECT_THAT(found["engines"]["bf16"].get<std::string>(), AnyOf(HasSubstr("native, "), HasSubstr("libtorch (")));
   EXPECT_THAT(run({"info", out.c_str()}).out,
@@ -78,7 +80,7 @@ TEST(ModelsCommand, ErrorsAreOneLine) {
     EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
     EXPECT_EQ(result.out, "");
   };
-  expect(run({"random", "b33", "--out", out.c_str()}), 2, "expected b32, b16, l14, h14 or tiny, found b33");
+  expect(run({"random", "b33", "--out", out.c_str()}), 2, "expected b32, b16, l14, l14-336, h14, g14 or tiny, found b33");
   expect(run({"random", "tiny", "--out", out.c_str(), "--activation", "relu"}), 2, "--activation");
   expect(run({"random", "tiny", "--out", out.c_str(), "--tokenizer", out.c_str()}), 1, "tokenizer.json");
   expect(run({"random", "tiny"}), 2, "--out");

@@ -8,6 +8,7 @@
 
 #include "cli/scoring_world.h"
 #include "core/npy.h"
+#include "core/safetensors.h"
 #include "embeddings/embedding_cache.h"
 #include "reward/reward.h"
 
@@ -84,6 +85,61 @@ TEST_F(ScoreCommand, VectorsOfTheCacheScoreAsTheRewardDoesBitForBit) {
                       "--text-embeddings", path("one.npy").string(), "--quiet"})
                 .code,
             0);
+}
+
+/// A published head of the tiny model's dimension.
+std::string write_head(const std::filesystem::path& path, std::int64_t dim) {
+  std::vector<float> weight(static_cast<std::size_t>(dim));
+  for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<float>(i % 7) - 3.0F;
+  write_safetensors(path, {{"weight", float_tensor(weight, {1, dim})}, {"bias", float_tensor(std::vector{5.0F}, {1})}});
+  return path.string();
+}
+
+TEST_F(ScoreCommand, APublishedHeadNeedsNoPromptAndTakesItsModelByName) {
+  const std::string head = write_head(path("head.pth"), 48);
+  const auto record = nlohmann::json::parse(load_file(reward() + "/reward.json"));
+  const auto folder = std::filesystem::path(data()) / "embeddings" / record.at("encoder").get<std::string>();
+  const auto out = path("published.npy");
+  const LineRun run = run_line({"score", "--reward", head, "--image-embeddings", (folder / "image.npy").string(),
+                                "--out", out.string(), "--quiet"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto images = NpyFile(folder / "image.npy").to_float();
+  const auto scores = NpyFile(out).to_float();
+  ASSERT_EQ(scores.size(), images.size() / 48);
+  double product = 0.0, square = 0.0;
+  for (std::size_t i = 0; i < 48; ++i) {
+    product += (static_cast<double>(i % 7) - 3.0) * images[i];
+    square += double{images[i]} * images[i];
+  }
+  EXPECT_NEAR(scores[0], product / std::sqrt(square) + 5.0, 1e-5);
+
+  // Pictures: with the encoder named, which the head's file does not do.
+  const LineRun rank =
+      run_line({"rank", "--reward", head, "--model", model(), "--prompt", "x", picture(0), picture(1), "--json"});
+  ASSERT_EQ(rank.code, 0) << rank.err;
+  EXPECT_EQ(rank.json().at("scores").size(), 2U);
+  const LineRun other = run_line(
+      {"rank", "--reward", head, "--model", model(), "--prompt", "something else", picture(0), picture(1), "--json"});
+  EXPECT_EQ(other.json().at("scores"), rank.json().at("scores"));
+  EXPECT_NE(run_line({"rank", "--reward", head, "--prompt", "x", picture(0)}).err.find("give --model"),
+            std::string::npos);
+  EXPECT_NE(
+      run_line({"rank", "--reward", write_head(path("wide.pth"), 64), "--model", model(), "--prompt", "x", picture(0)})
+          .err.find("takes vectors of dimension 64, its encoder gives 48"),
+      std::string::npos);
+}
+
+TEST_F(ScoreCommand, APublishedHeadIsMeasuredOnTheOnlyCacheThatFits) {
+  const LineRun run =
+      run_line({"eval", "--data", data(), "--reward", write_head(path("head.pth"), 48), "--bootstrap", "0", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(run.json()["metrics"]["pair_accuracy_strict_micro"]["value"].is_number());
+  EXPECT_TRUE(run.json()["metrics"]["r2"]["value"].is_null()) << "its scale is not the labels'";
+  const LineRun wrong =
+      run_line({"eval", "--data", data(), "--reward", write_head(path("wide.pth"), 64), "--bootstrap", "0"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.err.find("expected one cache of such vectors, found none, and 1 of others"), std::string::npos)
+      << wrong.err;
 }
 
 TEST_F(ScoreCommand, BadInputIsOneLineAndNoFile) {

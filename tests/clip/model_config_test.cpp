@@ -93,7 +93,7 @@ TEST(ModelConfig, ReadsOpenClipsOwnConfig) {
 
 TEST(ModelConfig, RoundTripIsByteForByte) {
   const test::TemporaryFolder folder;
-  for (const char* name : {"b32", "b16", "l14", "h14", "tiny"}) {
+  for (const char* name : {"b32", "b16", "l14", "l14-336", "h14", "g14", "tiny"}) {
     ModelConfig config = named_model_config(name);
     config.untrained = true;
     save_model_config(config, folder / "a");
@@ -111,7 +111,9 @@ TEST(ModelConfig, RoundTripIsByteForByte) {
 TEST(ModelConfig, ParameterCountsOfThePublishedModels) {
   EXPECT_EQ(named_model_config("b32").parameter_count(), 151277313);  // as OpenAI's ViT-B/32 has
   EXPECT_EQ(named_model_config("l14").parameter_count(), 427616513);
+  EXPECT_EQ(named_model_config("l14-336").parameter_count(), 427944193);
   EXPECT_EQ(named_model_config("h14").parameter_count(), 986109441);
+  EXPECT_EQ(named_model_config("g14").vision.mlp_width, 6144);
 }
 
 TEST(ModelConfig, EachBadFileIsOneClearLine) {

@@ -167,7 +167,7 @@ TEST_F(Weights, OpenClipLayoutGivesTheSameModel) {
   const test::TemporaryFolder other;
   save_model_config(small_config(), other.path());
   write_safetensors(other / "open_clip_model.safetensors", to_open_clip(read_all(file())));
-  EXPECT_EQ(find_weight_file(other.path()).layout, WeightLayout::kOpenClip);
+  EXPECT_EQ(WeightTensors(other.path()).layout(), WeightLayout::kOpenClip);
   const ClipModel loaded = load_clip_model(other.path());
   EXPECT_TRUE(equal_weights(loaded, model_));
   EXPECT_EQ(loaded->config().pooling, TextPooling::kArgmax);
@@ -208,7 +208,7 @@ TEST_F(Weights, BFloat16AndAScaleOfOneElementAreRead) {
 
 TEST_F(Weights, AMissingTensorIsNamed) {
   EXPECT_THAT(error_after([](Tensors& tensors) { tensors.erase("vision_model.encoder.layers.1.mlp.fc2.bias"); }),
-              HasSubstr("'vision_model.encoder.layers.1.mlp.fc2.bias': expected [8], found no such tensor"));
+              HasSubstr("expected 'vision_model.encoder.layers.1.mlp.fc2.bias' [8], found no such tensor"));
 }
 
 TEST_F(Weights, ATensorTooManyIsNamed) {

@@ -17,7 +17,9 @@ namespace imagerank::images {
 namespace {
 
 /// Levels come out as themselves: v = level / 255.
-PreprocessOptions plain(int edge, int crop) { return {edge, crop, {0.0F, 0.0F, 0.0F}, {1.0F, 1.0F, 1.0F}}; }
+PreprocessOptions plain(int edge, int crop) {
+  return {.resize_shortest_edge = edge, .crop_size = crop, .mean = {}, .std = {1.0F, 1.0F, 1.0F}};
+}
 
 /// The red plane of a preprocessed image as levels.
 std::vector<int> levels(const Image& image, const PreprocessOptions& options) {
@@ -162,6 +164,103 @@ TEST(Preprocess, EqualToPillowOnTheSharedImages) {
   }
 }
 
+/// The pattern of tests/testdata/images/make_preprocess.py.
+Image pattern(int width, int height) {
+  Image image{width, height, {}};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const int noisy = (x * 97 + y * 57 + c * 31 + x * y * 11) % 256;
+        const int sharp = (x / 3 + y / 2 + c) % 2 == 0 ? 0 : 255;
+        image.pixels.push_back(static_cast<std::uint8_t>((x + y) % 5 < 3 ? noisy : sharp));
+      }
+    }
+  }
+  return image;
+}
+
+TEST(Preprocess, EveryWayIsWhatTorchAndPillowGive) {
+  const auto cases = nlohmann::json::parse(load_file(test::testdata("images/preprocess.json")));
+  const std::vector<float> expected = NpyFile(test::testdata("images/preprocess.npy")).to_float();
+  ASSERT_EQ(cases.size(), 35U);
+  const float* want = expected.data();
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.dump());
+    PreprocessOptions options = plain(one["size"], one["size"]);
+    const std::string how = one["how"];
+    if (how.starts_with("longest_edge")) options.resize = Resize::kLongestEdge;
+    if (how == "squash") options.resize = Resize::kSquash;
+    options.antialias = !how.ends_with("legacy");
+    if (how.ends_with("down")) options.crop_rounding = CropRounding::kDown;
+    const std::vector<float> tensor = preprocess(pattern(one["width"], one["height"]), options);
+    double worst = 0.0;
+    for (const float value : tensor) worst = std::max(worst, std::abs(double{value} - double{*want++}));
+    EXPECT_LT(worst, how.starts_with("longest_edge") ? 2e-5 : 1e-6);
+  }
+  EXPECT_EQ(want, expected.data() + expected.size());
+}
+
+TEST(Preprocess, ZerosAroundTheLongestEdgeAreBlackBeforeTheyAreNormalised) {
+  PreprocessOptions options = plain(4, 4);
+  options.resize = Resize::kLongestEdge;
+  options.mean = {0.5F, 0.5F, 0.5F};
+  const std::vector<float> tensor = preprocess(columns(4, 2), options);  // its longest edge fits already
+  EXPECT_FLOAT_EQ(tensor[0], -0.5F);
+  EXPECT_FLOAT_EQ(tensor[4], 1.0F / 255.0F - 0.5F);
+  EXPECT_FLOAT_EQ(tensor[12], -0.5F);
+  EXPECT_EQ(preprocess(columns(1000, 1), options).size(), 3U * 16);
+}
+
+TEST(PreprocessConfig, HuggingFacesProcessorsRoundDown) {
+  EXPECT_EQ(options_of("{}").crop_rounding, CropRounding::kEven);
+  EXPECT_EQ(options_of(R"({"image_processor_type": "CLIPImageProcessor"})").crop_rounding, CropRounding::kDown);
+  EXPECT_EQ(options_of(R"({"feature_extractor_type": "CLIPFeatureExtractor"})").crop_rounding, CropRounding::kDown);
+}
+
+TEST(PreprocessConfig, SquashAndLongestEdge) {
+  const PreprocessOptions squash = options_of(R"({"size": {"height": 96, "width": 96}, "do_center_crop": false})");
+  EXPECT_EQ(squash.resize, Resize::kSquash);
+  EXPECT_EQ(squash.crop_size, 96);
+  EXPECT_EQ(options_of(R"({"size": {"height": 96, "width": 96}, "crop_size": 96})").resize, Resize::kSquash);
+  const PreprocessOptions longest = options_of(R"({"imagerank_resize": "longest_edge", "imagerank_antialias": false})");
+  EXPECT_EQ(longest.resize, Resize::kLongestEdge);
+  EXPECT_FALSE(longest.antialias);
+  EXPECT_TRUE(options_of("{}").antialias);
+}
+
+TEST(PreprocessConfig, OpenClipsOwn) {
+  const test::TemporaryFolder folder;
+  const auto read = [&](const std::string& json) {
+    test::write_text(folder / "open_clip_config.json", json);
+    return load_preprocess_options(folder.path());
+  };
+  const PreprocessOptions plain_clip = read(R"({"model_cfg": {"vision_cfg": {"image_size": 336}}})");
+  EXPECT_EQ(plain_clip.crop_size, 336);
+  EXPECT_EQ(plain_clip.resize_shortest_edge, 336);
+  EXPECT_EQ(plain_clip.mean, PreprocessOptions{}.mean);
+  EXPECT_EQ(plain_clip.crop_rounding, CropRounding::kEven);
+  const PreprocessOptions own = read(R"({"model_cfg": {"vision_cfg": {"image_size": 224}}, "preprocess_cfg":
+      {"size": [256, 256], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 1], "resize_mode": "squash",
+       "interpolation": "bicubic"}})");
+  EXPECT_EQ(own.crop_size, 256);
+  EXPECT_EQ(own.resize, Resize::kSquash);
+  EXPECT_THAT(own.std, testing::ElementsAre(0.25F, 0.5F, 1.0F));
+  const auto error_of = [&](const std::string& json) {
+    try {
+      (void)read(json);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(error_of(R"({"preprocess_cfg": {"resize_mode": "longest"}})"),
+              testing::HasSubstr("preprocess_cfg: resize_mode: expected shortest or squash, found \"longest\""));
+  EXPECT_THAT(error_of(R"({"preprocess_cfg": {"interpolation": "bilinear"}})"), testing::HasSubstr("interpolation"));
+  EXPECT_THAT(error_of(R"({"preprocess_cfg": 3})"), testing::HasSubstr("preprocess_cfg: expected an object"));
+  EXPECT_THAT(error_of(R"({"model_cfg": {"vision_cfg": {"image_size": [224, 200]}}})"),
+              testing::HasSubstr("vision_cfg: image_size: expected"));
+}
+
 TEST(PreprocessConfig, BothSpellings) {
   const PreprocessOptions ours =
       options_of(R"({"size": {"shortest_edge": 64}, "crop_size": {"height": 60, "width": 60}, "do_resize": true,
@@ -184,7 +283,10 @@ TEST(PreprocessConfig, BothSpellings) {
 TEST(PreprocessConfig, WhatIsNotSupportedIsNamed) {
   using testing::HasSubstr;
   EXPECT_THAT(config_error(R"({"resample": 2})"), HasSubstr("resample: expected 3 (bicubic), found 2"));
-  EXPECT_THAT(config_error(R"({"size": {"height": 224, "width": 224}})"), HasSubstr("size: expected"));
+  EXPECT_THAT(config_error(R"({"size": {"height": 224, "width": 200}})"), HasSubstr("size: expected"));
+  EXPECT_THAT(config_error(R"({"size": {"height": 224, "width": 224}, "crop_size": 200})"),
+              HasSubstr("crop_size: expected the size that images are squashed to, found 200"));
+  EXPECT_THAT(config_error(R"({"imagerank_resize": "longest"})"), HasSubstr("imagerank_resize: expected"));
   EXPECT_THAT(config_error(R"({"size": {"shortest_edge": 224, "longest_edge": 300}})"), HasSubstr("size: expected"));
   EXPECT_THAT(config_error(R"({"size": 0})"), HasSubstr("size: expected"));
   EXPECT_THAT(config_error(R"({"size": 1e30})"), HasSubstr("size: expected"));
