@@ -134,6 +134,28 @@ INSTANTIATE_TEST_SUITE_P(Shapes, OnnxTowers,
                                          Shape{"gelu_argmax", clip::Activation::kGelu, clip::TextPooling::kArgmax}),
                          [](const auto& instance) { return instance.param.name; });
 
+/// Trained weights: attention that is sharp, numbers of the size that real ones have.
+TEST(OnnxSample, EqualsOurs) {
+  const test::TemporaryFolder folder;
+  clip::EncoderOptions options;
+  const clip::Encoder encoder = clip::Encoder::load("builtin/sample", options);
+  const Source source{clip::load_model_info("builtin/sample"), encoder.name(), std::nullopt, ""};
+  const auto files = write_whole(source, folder / "clip.onnx", {});
+  const auto size = static_cast<std::int64_t>(encoder.image_size()), dim = static_cast<std::int64_t>(encoder.dim());
+  const std::vector<float> pixels = noise(static_cast<std::size_t>(3 * 3 * size * size), 9);
+  const clip::Tokenizer tokenizer = clip::Tokenizer::load(source.model.folder);
+  for (const char* const text : {"a red circle above two blue squares", ""}) {
+    const std::vector<std::int32_t> ids = tokenizer.tokenize(text);
+    const std::vector<std::int64_t> tokens(ids.begin(), ids.end());
+    const auto outputs = test::run_onnx(files[0], {{"pixels", {{3, 3, size, size}, pixels}}},
+                                        {{"tokens", {{1, static_cast<std::int64_t>(tokens.size())}, tokens}}});
+    EXPECT_THAT(outputs.at("text_embedding").dims, ElementsAre(1, dim));
+    EXPECT_FALSE(outputs.contains("score"));
+    EXPECT_LT(difference(outputs.at("image_embedding").values, encoder.embed_pixels(pixels, 3)), kTolerance);
+    EXPECT_LT(difference(outputs.at("text_embedding").values, encoder.embed_tokens(tokens, 1)), kTolerance);
+  }
+}
+
 struct HeadCase {
   std::string head;
   std::string loss;
@@ -183,8 +205,9 @@ TEST_P(OnnxReward, TheHeadEqualsOurs) {
   EXPECT_THAT(outputs.at("score").dims, ElementsAre(6));
   EXPECT_LT(difference(outputs.at("score").values, expected.score), kTolerance);
   EXPECT_EQ(outputs.contains("probabilities"), source_.reward->is_classifier());
-  if (source_.reward->is_classifier())
+  if (source_.reward->is_classifier()) {
     EXPECT_LT(difference(outputs.at("probabilities").values, expected.probabilities), kTolerance);
+  }
 }
 
 TEST_P(OnnxReward, PixelsAndTokensToScoreInOneGraph) {

@@ -46,7 +46,8 @@ std::map<std::string, OnnxFloats> run_onnx(const std::filesystem::path& model,
                                                      installed_runtime().string(), folder / "request.json"});
   if (run.exit_code != 0) throw std::runtime_error("ONNX Runtime: " + run.err);
   std::map<std::string, OnnxFloats> outputs;
-  for (const auto& [name, dims] : nlohmann::json::parse(run.out).items()) {
+  const nlohmann::json shapes = nlohmann::json::parse(run.out);
+  for (const auto& [name, dims] : shapes.items()) {
     const std::string bytes = load_file(folder / (name + ".f32"));
     OnnxFloats& output = outputs[name];
     output.dims = dims.get<std::vector<std::int64_t>>();
