@@ -96,7 +96,7 @@ void check_finite(const std::vector<float>& values, std::size_t first_row) {
 
 HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context)
     : classifier_(reward.is_classifier()),
-      utility_only_(reward::uses_pairs(reward::parse_loss(reward.loss()))),
+      utility_only_(reward::gives_utility(reward::parse_loss(reward.loss()))),
       class_count_(static_cast<std::size_t>(inputs.dataset.examples.class_count)) {
   const auto& examples = inputs.dataset.examples;
   const std::size_t dim = examples.images.dim;
