@@ -27,9 +27,10 @@ struct ImagePrompt {
 
 /// What became of one image: a score, or why there is none.
 struct ScoredImage {
-  float score = 0.0F;  ///< higher is better; NaN if the image could not be scored
-  std::string reason;  ///< "" for a score; else short and countable: "missing", "corrupt", "too_large", "io"
-  std::string detail;  ///< one line for a person
+  float score = 0.0F;      ///< higher is better; NaN if the image could not be scored
+  std::string reason;      ///< "" for a score; else short and countable: "missing", "corrupt", "too_large", "io"
+  std::string detail;      ///< one line for a person
+  float deviation = 0.0F;  ///< standard deviation of an ensemble's heads; 0 for a reward of one head
   [[nodiscard]] bool ok() const noexcept { return reason.empty(); }
 };
 
@@ -63,6 +64,8 @@ class Scorer {
                                                     std::size_t count) const;
 
   [[nodiscard]] std::size_t dim() const noexcept;
+  /// Heads of the reward: more than one is an ensemble, whose mean a score is.
+  [[nodiscard]] int ensemble() const noexcept;
   [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published"
   [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for a published head
   /// "sample-fp32-1a2b3c4d": what the reward was trained on; of a published head, what it was given.

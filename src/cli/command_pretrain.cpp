@@ -4,17 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <map>
 #include <memory>
 #include <ostream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "cli/pixel_rows.h"
 #include "clip/pretrain.h"
 #include "clip/retrieval.h"
 #include "clip/tokenizer.h"
@@ -22,7 +20,6 @@
 #include "core/fail.h"
 #include "core/item_failure.h"
 #include "core/progress.h"
-#include "images/decode.h"
 #include "images/preprocess.h"
 #include "workspace/workspace.h"
 
@@ -65,58 +62,24 @@ std::vector<CaptionedFile> list_pairs(const workspace::Workspace& workspace) {
   return pairs;
 }
 
-/// Decodes every file to side x side bytes, on all threads. A broken one is a failure, and its pair is left out.
+/// Decodes every file. A broken one is a failure, and its pair is left out.
 Pairs load_pairs(const std::filesystem::path& folder, std::int64_t side, const RunContext& context) {
   const auto workspace = workspace::Workspace::open(folder);
+  std::vector<std::filesystem::path> paths;
   const std::vector<CaptionedFile> files = list_pairs(workspace);
-  const auto row = static_cast<std::size_t>(side * side * 3);
+  for (const CaptionedFile& file : files) paths.push_back(file.path);
   images::PreprocessOptions sizes;
   sizes.resize_shortest_edge = sizes.crop_size = static_cast<std::int32_t>(side);
-  sizes.mean = {0.0F, 0.0F, 0.0F};  // 0..1: a byte comes back exactly
-  sizes.std = {1.0F, 1.0F, 1.0F};
-
+  PixelRows rows = load_pixel_rows(paths, sizes, context);
   Pairs pairs;
-  pairs.pixels.resize(files.size() * row);
-  std::vector<std::string> errors(files.size());
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < files.size() && !context.stop.stop_requested(); i = next++) {
-      try {
-        const std::vector<float> values = images::preprocess(images::load_image(files[i].path), sizes);
-        const std::size_t plane = row / 3;
-        for (std::size_t k = 0; k < row; ++k) {
-          pairs.pixels[i * row + k] = static_cast<std::uint8_t>(std::lround(values[k % 3 * plane + k / 3] * 255.0F));
-        }
-      } catch (const std::exception& error) {
-        errors[i] = error.what();
-      }
-      if (i % 1000 == 0) context.report({"read images", i, files.size(), ""});
-    }
-  };
-  {
-    std::vector<std::jthread> pool;
-    for (int i = 0; i < context.thread_count(); ++i) pool.emplace_back(work);
-  }
-  context.check_stop();
-
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (!errors[i].empty()) {
-      pairs.failures.push_back({files[i].path.string(), "unreadable", errors[i]});
-      continue;
-    }
-    if (kept != i)
-      std::copy_n(pairs.pixels.begin() + static_cast<std::ptrdiff_t>(i * row), row,
-                  pairs.pixels.begin() + static_cast<std::ptrdiff_t>(kept * row));
-    ++kept;
-    pairs.captions.push_back(files[i].caption);
-  }
-  pairs.pixels.resize(kept * row);
-  if (kept < 2) {
+  pairs.pixels = std::move(rows.pixels);
+  pairs.failures = std::move(rows.failures);
+  for (const std::size_t file : rows.files) pairs.captions.push_back(files[file].caption);
+  if (pairs.captions.size() < 2) {
     fail(ErrorCode::kNotFound,
          "{}: expected two or more fetched images with a prompt (images.parquet), or rankings with a best image; "
          "found {}",
-         folder.string(), kept);
+         folder.string(), pairs.captions.size());
   }
   return pairs;
 }

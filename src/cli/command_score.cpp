@@ -27,10 +27,19 @@ struct Scored {
   std::vector<std::string> names;
   std::vector<ScoredImage> items;
   std::optional<scoring::ScoreTable> table;
+  bool is_ensemble = false;  ///< scores then have a deviation
 
   [[nodiscard]] std::vector<float> values() const {
     std::vector<float> values;
     for (const ScoredImage& item : items) values.push_back(item.score);
+    return values;
+  }
+  /// Empty for a reward of one head.
+  [[nodiscard]] std::vector<float> deviations() const {
+    std::vector<float> values;
+    for (const ScoredImage& item : items) {
+      if (is_ensemble) values.push_back(item.deviation);
+    }
     return values;
   }
 };
@@ -55,6 +64,7 @@ Scored score_table(const ScoreOptions& options, Terminal& terminal) {
   const Scorer scorer =
       Scorer::load(reward_folder(options.reward, options.data),
                    {.model = options.model, .tokenizer = options.tokenizer, .threads = terminal.options().threads});
+  result.is_ensemble = scorer.ensemble() > 1;
   if (scorer.untrained()) terminal.warn("the encoder was never trained: these scores say nothing about the images");
   const RunContext context = terminal.context();
   constexpr std::size_t kBlock = 512;
@@ -103,23 +113,29 @@ Scored score_vectors(const ScoreOptions& options) {
   const std::vector<float> images = load_vectors(options.image_embeddings, reward.dim());
   const std::size_t count = images.size() / reward.dim();
   const std::vector<float> texts = load_texts(options, reward, count);
-  const std::vector<float> scores = reward.score(images, texts, count).score;
+  const reward::Scores said = reward.score(images, texts, count);
+  const std::vector<float>& scores = said.score;
   Scored result;
+  result.is_ensemble = reward.ensemble() > 1;
   for (std::size_t i = 0; i < count; ++i) {
     result.names.push_back(std::to_string(i));
     const bool finite = std::isfinite(scores[i]);
-    result.items.push_back(finite ? ScoredImage{scores[i], "", ""}
+    const float deviation = result.is_ensemble ? said.deviation[i] : 0.0F;
+    result.items.push_back(finite ? ScoredImage{scores[i], "", "", deviation}
                                   : ScoredImage{std::numeric_limits<float>::quiet_NaN(), "not_finite",
-                                                fmt::format("row {}: its vectors give no finite score", i)});
+                                                fmt::format("row {}: its vectors give no finite score", i), 0.0F});
   }
   return result;
 }
 
 std::string as_csv(const Scored& scored) {
-  if (scored.table) return scoring::format_scored_table(*scored.table, scored.values());
-  std::string text = "row,score\n";
+  if (scored.table) {
+    return scoring::format_scored_table(*scored.table, scored.values(), scored.deviations());
+  }
+  std::string text = scored.is_ensemble ? "row,score,score_deviation\n" : "row,score\n";
   for (std::size_t i = 0; i < scored.items.size(); ++i) {
-    text += fmt::format("{},{}\n", scored.names[i], scored.items[i].score);
+    text += fmt::format("{},{}", scored.names[i], scored.items[i].score);
+    text += scored.is_ensemble ? fmt::format(",{}\n", scored.items[i].deviation) : "\n";
   }
   return text;
 }
@@ -150,6 +166,7 @@ int run_score(const ScoreOptions& options, Terminal& terminal) {
     nlohmann::ordered_json item = item_json(scored.names[i], scored.items[i], scored.items[i].ok() ? ++rank : 0);
     if (scored.table) item["prompt"] = scored.table->rows[i][scored.table->prompt_column];
     item["row"] = i;
+    if (scored.is_ensemble && scored.items[i].ok()) item["deviation"] = scored.items[i].deviation;
     scores.push_back(std::move(item));
   }
   const nlohmann::ordered_json failures = failures_json(scored.names, scored.items);

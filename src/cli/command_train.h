@@ -20,6 +20,10 @@ struct TrainCommandOptions {
   std::filesystem::path tokenizer;
   std::string name;
   reward::TrainOptions training;
+  std::string class_weights;           ///< "", "balanced" or numbers apart by commas
+  std::string weight_by = "row";       ///< "row" or "prompt"
+  std::string prompt_score = "score";  ///< "score" or "logit"
+  std::string sweep;                   ///< "lr=1e-3:3e-4,hidden=256:512"
 };
 
 /// Returns the exit code; never exits. @throws Error.

@@ -30,6 +30,7 @@ std::span<const Command> commands() {
               add_duplicates},
       Command{"encode", "every unique image and prompt as a CLIP vector, once", model_command("encode")},
       Command{"pretrain", "a CLIP model from scratch, on images and what they show", model_command("pretrain")},
+      Command{"finetune", "a CLIP model whose towers learn from preference pairs", model_command("finetune")},
       Command{"train", "a reward: a head on the vectors, fitted to labels or to preference pairs",
               model_command("train")},
       Command{"eval", "one reward beside its baselines: metrics, intervals, warnings, a report", model_command("eval")},

@@ -19,10 +19,19 @@ struct Dataset {
   std::array<std::vector<std::string>, reward::kSplitCount> pair_rankings;  ///< ranking ids, parallel to examples.pairs
   std::uint64_t points_without_vectors = 0;
   std::uint64_t pairs_without_vectors = 0;
+  std::uint64_t rankings_without_vectors = 0;  ///< of which fewer than two images, or not the best, has one
+};
+
+/// What of a workspace a Dataset holds beside points and pairs.
+struct DatasetParts {
+  bool mapped = false;         ///< vectors stay in the cache's files where they can: tables then hold all of its rows
+  bool lists = false;          ///< the rankings that the pairs are of
+  bool wrong_prompts = false;  ///< of perturbed.parquet
 };
 
 /// @param encoder  Encoder::name(), a folder under embeddings/.
 /// @throws Error kNotFound, naming the command that makes what is missing.
-[[nodiscard]] Dataset load_dataset(const workspace::Workspace& workspace, const std::string& encoder);
+[[nodiscard]] Dataset load_dataset(const workspace::Workspace& workspace, const std::string& encoder,
+                                   const DatasetParts& parts = {});
 
 }  // namespace imagerank::cli

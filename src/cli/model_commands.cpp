@@ -9,6 +9,7 @@
 #include "cli/command_embed.h"
 #include "cli/command_encode.h"
 #include "cli/command_eval.h"
+#include "cli/command_finetune.h"
 #include "cli/command_models.h"
 #include "cli/command_preprocess.h"
 #include "cli/command_pretrain.h"
@@ -41,9 +42,10 @@ std::function<int(Terminal&)> on_libtorch(CLI::App& command) {
   };
 }
 
-constexpr std::array<std::pair<std::string_view, AddCommand*>, 12> kModelCommands = {{
+constexpr std::array<std::pair<std::string_view, AddCommand*>, 13> kModelCommands = {{
     {"encode", on_libtorch<add_encode>},
     {"pretrain", on_libtorch<add_pretrain>},
+    {"finetune", on_libtorch<add_finetune>},
     {"train", on_libtorch<add_train>},
     {"eval", on_libtorch<add_eval>},
     {"compare", on_libtorch<add_compare>},

@@ -125,6 +125,12 @@ std::vector<float> EmbeddingCache::row(std::size_t index) const {
   return vector;
 }
 
+std::span<const std::uint16_t> EmbeddingCache::mapped_rows() const noexcept {
+  const bool all = array_ && std::ranges::all_of(places_, [](const Place& place) { return place.source == 0; });
+  if (!all || reinterpret_cast<std::uintptr_t>(array_->bytes().data()) % alignof(std::uint16_t) != 0) return {};
+  return {reinterpret_cast<const std::uint16_t*>(array_->bytes().data()), size() * dim_};
+}
+
 void EmbeddingCache::create_log(std::size_t dim) {
   if (own_) return;
   own_.emplace(EmbeddingLog::create(folder_, side_, dim));

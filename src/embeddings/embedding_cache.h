@@ -40,6 +40,9 @@ class EmbeddingCache {
   [[nodiscard]] std::size_t find_content(std::string_view content) const noexcept;
   /// Row as float32, [dim].
   [[nodiscard]] std::vector<float> row(std::size_t index) const;
+  /// All rows, float16 [size(), dim()], as the file has them, mapped: valid until the cache changes or goes. Empty
+  /// while vectors stand in logs.
+  [[nodiscard]] std::span<const std::uint16_t> mapped_rows() const noexcept;
 
   /// Adds or replaces one vector, rounded to float16. It stands in this process's log when the call returns, and
   /// survives the process. @throws Error kInvalidArgument if the dimension differs; kResourceLimit, kIo.

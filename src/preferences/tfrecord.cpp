@@ -1,10 +1,10 @@
 #include "preferences/tfrecord.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 
+#include "core/crc32c.h"
 #include "core/fail.h"
 #include "core/mapped_file.h"
 
@@ -12,17 +12,6 @@ namespace imagerank::preferences {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "TFRecord and protocol buffers are little-endian");
-
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-  constexpr std::uint32_t kReversedPolynomial = 0x82F63B78U;
-  std::array<std::uint32_t, 256> table = {};
-  for (std::uint32_t i = 0; i < table.size(); ++i) {
-    std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value & 1U) != 0 ? (value >> 1U) ^ kReversedPolynomial : value >> 1U;
-    table[i] = value;
-  }
-  return table;
-}
 
 template <typename T>
 T load(std::span<const std::byte> bytes) {
@@ -136,13 +125,6 @@ Feature parse_feature(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
-
-std::uint32_t masked_crc32c(std::span<const std::byte> bytes) noexcept {
-  static constexpr auto kTable = make_crc_table();
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (const std::byte byte : bytes) crc = kTable[(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xFFU] ^ (crc >> 8U);
-  return std::rotr(crc ^ 0xFFFFFFFFU, 15) + 0xA282EAD8U;
-}
 
 Example parse_example(std::span<const std::byte> bytes, std::span<const std::string_view> wanted) {
   Example example;

@@ -32,7 +32,4 @@ std::int64_t for_each_tfrecord(
     const std::filesystem::path& path,
     const std::function<void(std::span<const std::byte> payload, std::int64_t number)>& visit);
 
-/// CRC-32C (Castagnoli), rotated and offset as TFRecord has it.
-[[nodiscard]] std::uint32_t masked_crc32c(std::span<const std::byte> bytes) noexcept;
-
 }  // namespace imagerank::preferences

@@ -9,13 +9,19 @@
 namespace imagerank::reward {
 namespace {
 
-constexpr std::array kAllLosses = {Loss::kMse, Loss::kCe, Loss::kBce, Loss::kBt};
-// One utility for image and prompt together: no logit a class.
-constexpr std::array kUtilityLosses = {Loss::kBt, Loss::kMse, Loss::kBce};
+constexpr std::array kLossNames = {std::pair{Loss::kMse, std::string_view("mse")},
+                                   std::pair{Loss::kCe, std::string_view("ce")},
+                                   std::pair{Loss::kBce, std::string_view("bce")},
+                                   std::pair{Loss::kBt, std::string_view("bt")},
+                                   std::pair{Loss::kDavidson, std::string_view("davidson")},
+                                   std::pair{Loss::kRaoKupper, std::string_view("rao-kupper")},
+                                   std::pair{Loss::kPlackettLuce, std::string_view("plackett-luce")}};
 
-constexpr std::array kLossNames = {
-    std::pair{Loss::kMse, std::string_view("mse")}, std::pair{Loss::kCe, std::string_view("ce")},
-    std::pair{Loss::kBce, std::string_view("bce")}, std::pair{Loss::kBt, std::string_view("bt")}};
+constexpr std::array kAllLosses = {Loss::kMse,      Loss::kCe,        Loss::kBce,         Loss::kBt,
+                                   Loss::kDavidson, Loss::kRaoKupper, Loss::kPlackettLuce};
+// One utility for image and prompt together: no logit a class.
+constexpr std::array kUtilityLosses = {Loss::kBt,           Loss::kDavidson, Loss::kRaoKupper,
+                                       Loss::kPlackettLuce, Loss::kMse,      Loss::kBce};
 
 // Rates, decay and dropout are what validation preferred on a simulated world of 3,000 rankings, split by prompt.
 constexpr std::array kHeads = {
@@ -25,6 +31,10 @@ constexpr std::array kHeads = {
              InputScaling::kStandardise, 1e-3, 0.1, 0.0},
     HeadKind{"lstm", "100 hidden units over two time steps: image vector, text vector", kAllLosses,
              InputScaling::kStandardise, 3e-4, 0.1, 0.0},
+    HeadKind{"deep", "three hidden layers with dropout over [image | text]", kAllLosses, InputScaling::kStandardise,
+             3e-4, 0.3, 0.2},
+    HeadKind{"attention", "cross-attention between the two vectors, cut into tokens", kAllLosses,
+             InputScaling::kStandardise, 3e-4, 0.1, 0.1},
     HeadKind{"linear", "one linear layer over [image | text]", kAllLosses, InputScaling::kStandardise, 1e-3, 0.01, 0.0},
     HeadKind{"interaction", "linear to 512, ReLU, linear, over [image | text | image * text]", kAllLosses,
              InputScaling::kStandardise, 3e-4, 1.0, 0.5},

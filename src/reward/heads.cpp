@@ -1,11 +1,12 @@
 #include "reward/heads.h"
 
-#include <array>
 #include <cmath>
 #include <utility>
 
 #include "core/fail.h"
+#include "reward/conv_plane.h"
 #include "reward/head_kinds.h"
+#include "reward/lstm.h"
 
 namespace imagerank::reward {
 namespace {
@@ -62,6 +63,84 @@ class MlpHead final : public BaseHead {
   Linear output_;
 };
 
+/// Hidden layers of one width, each with ReLU and dropout.
+class DeepHead final : public BaseHead {
+ public:
+  DeepHead(const HeadShape& shape, const ParameterSource& source) {
+    for (std::int64_t i = 0; i < shape.layers; ++i) {
+      hidden_.push_back(
+          add_linear("hidden" + std::to_string(i), i == 0 ? 2 * shape.dim : shape.hidden, shape.hidden, source));
+    }
+    output_ = add_linear("output", shape.hidden, shape.outputs, source);
+  }
+  at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
+    at::Tensor values = input;
+    for (const Linear& layer : hidden_) values = drop(at::relu(layer(values)), dropout);
+    return output_(values);
+  }
+
+ private:
+  std::vector<Linear> hidden_;
+  Linear output_;
+};
+
+/// Each vector is cut into tokens, each with a projection of its own; image tokens attend to text tokens and the other
+/// way round (4 heads), are added to what they attended to, and all together feed one hidden layer.
+class AttentionHead final : public BaseHead {
+ public:
+  AttentionHead(const HeadShape& shape, const ParameterSource& source)
+      : dim_(shape.dim),
+        piece_((shape.dim + kTokens - 1) / kTokens),
+        image_(add_side("image", source)),
+        text_(add_side("text", source)),
+        hidden_(add_linear("hidden", 2 * kTokens * kWidth, shape.hidden, source)),
+        output_(add_linear("output", shape.hidden, shape.outputs, source)) {}
+  at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
+    const at::Tensor image = tokens(image_, input.narrow(1, 0, dim_));
+    const at::Tensor text = tokens(text_, input.narrow(1, dim_, dim_));
+    const at::Tensor both = at::cat({attend(image_, image, text), attend(text_, text, image)}, 1).flatten(1);
+    return output_(drop(at::relu(hidden_(at::relu(both))), dropout));
+  }
+
+ private:
+  static constexpr std::int64_t kTokens = 16, kWidth = 64, kHeads = 4;
+  struct Side {
+    at::Tensor cut, place;  ///< [tokens, piece, width], [tokens, 1, width]
+    Linear query, key, value, out;
+  };
+  Side add_side(const std::string& name, const ParameterSource& source) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(piece_));
+    Side side;
+    side.cut = add(name + ".cut", {kTokens, piece_, kWidth}, bound, source);
+    side.place = add(name + ".place", {kTokens, 1, kWidth}, bound, source);
+    side.query = add_linear(name + ".query", kWidth, kWidth, source);
+    side.key = add_linear(name + ".key", kWidth, kWidth, source);
+    side.value = add_linear(name + ".value", kWidth, kWidth, source);
+    side.out = add_linear(name + ".out", kWidth, kWidth, source);
+    return side;
+  }
+  /// [N, dim] -> [N, tokens, width].
+  [[nodiscard]] at::Tensor tokens(const Side& side, const at::Tensor& rows) const {
+    const at::Tensor pieces = at::constant_pad_nd(rows, {0, kTokens * piece_ - dim_}).view({-1, kTokens, piece_});
+    return (at::bmm(pieces.transpose(0, 1), side.cut) + side.place).transpose(0, 1);
+  }
+  [[nodiscard]] static at::Tensor attend(const Side& side, const at::Tensor& from, const at::Tensor& to) {
+    const auto split = [](const at::Tensor& rows) {
+      return rows.reshape({-1, kTokens, kHeads, kWidth / kHeads}).transpose(1, 2);
+    };
+    const at::Tensor scale = at::full({}, 1.0 / std::sqrt(static_cast<double>(kWidth / kHeads)), from.options());
+    const at::Tensor weights =
+        at::softmax(at::matmul(split(side.query(from)), split(side.key(to)).transpose(2, 3)) * scale, -1);
+    const at::Tensor seen = at::matmul(weights, split(side.value(to))).transpose(1, 2);
+    return from + side.out(seen.reshape({-1, kTokens, kWidth}));
+  }
+
+  std::int64_t dim_, piece_;
+  Side image_, text_;
+  Linear hidden_;
+  Linear output_;
+};
+
 /// A product of standardised components says where image and text point the same way, which a sum cannot.
 class InteractionHead final : public BaseHead {
  public:
@@ -85,27 +164,20 @@ class CnnHead final : public BaseHead {
  public:
   CnnHead(const HeadShape& shape, const ParameterSource& source)
       : padded_((2 * shape.dim + 63) / 64 * 64),
-        weight1_(add("conv1.weight", {32, 1, 3, 3}, 1.0 / 3.0, source)),
-        bias1_(add("conv1.bias", {32}, 1.0 / 3.0, source)),
-        weight2_(add("conv2.weight", {5, 32, 3, 3}, kBound2, source)),
-        bias2_(add("conv2.bias", {5}, kBound2, source)),
+        weights_{add("conv1.weight", {32, 1, 3, 3}, 1.0 / 3.0, source), add("conv1.bias", {32}, 1.0 / 3.0, source),
+                 add("conv2.weight", {5, 32, 3, 3}, kBound2, source), add("conv2.bias", {5}, kBound2, source)},
         hidden_(add_linear("hidden", std::int64_t{5} * 16 * (padded_ / 64), shape.hidden, source)),
         output_(add_linear("output", shape.hidden, shape.outputs, source)) {}
   at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
-    at::Tensor plane = at::constant_pad_nd(input, {0, padded_ - input.size(1)}).view({-1, 1, 32, padded_ / 32});
-    plane = at::conv2d(plane, weight1_, bias1_, 1, 1);
-    // libtorch pools interleaved channels several times as fast, in float32 only.
-    if (plane.scalar_type() == at::kFloat) plane = plane.contiguous(at::MemoryFormat::ChannelsLast);
-    // ReLU and maximum commute, and behind the pool ReLU has a quarter of the work.
-    plane = at::relu(at::max_pool2d(plane, 2));
-    plane = at::relu(at::conv2d(plane, weight2_, bias2_, 1, 1));
-    return output_(drop(at::relu(hidden_(plane.flatten(1))), dropout));
+    const at::Tensor plane =
+        padded_ == input.size(1) ? input : at::constant_pad_nd(input, {0, padded_ - input.size(1)});
+    return output_(drop(at::relu(hidden_(conv_plane(plane, weights_))), dropout));
   }
 
  private:
   static constexpr double kBound2 = 0.05892556509887896;  // 1 / sqrt(32 * 3 * 3)
   std::int64_t padded_;
-  at::Tensor weight1_, bias1_, weight2_, bias2_;
+  ConvPlaneWeights weights_;
   Linear hidden_;
   Linear output_;
 };
@@ -114,28 +186,19 @@ class CnnHead final : public BaseHead {
 class LstmHead final : public BaseHead {
  public:
   LstmHead(const HeadShape& shape, const ParameterSource& source)
-      : dim_(shape.dim),
-        input_weight_(add("lstm.input_weight", {4 * kHidden, shape.dim}, kBound, source)),
-        state_weight_(add("lstm.state_weight", {4 * kHidden, kHidden}, kBound, source)),
-        input_bias_(add("lstm.input_bias", {4 * kHidden}, kBound, source)),
-        state_bias_(add("lstm.state_bias", {4 * kHidden}, kBound, source)),
+      : weights_{add("lstm.input_weight", {4 * kHidden, shape.dim}, kBound, source),
+                 add("lstm.state_weight", {4 * kHidden, kHidden}, kBound, source),
+                 add("lstm.input_bias", {4 * kHidden}, kBound, source),
+                 add("lstm.state_bias", {4 * kHidden}, kBound, source)},
         output_(add_linear("output", kHidden, shape.outputs, source)) {}
   at::Tensor forward(const at::Tensor& input, const Dropout& dropout) const override {
-    const std::int64_t rows = input.size(0);
-    const at::Tensor zero = at::zeros({1, rows, kHidden}, input.options());
-    const std::array<at::Tensor, 2> start = {zero, zero};
-    const std::array<at::Tensor, 4> weights = {input_weight_, state_weight_, input_bias_, state_bias_};
-    const at::Tensor states = std::get<0>(at::lstm(input.view({rows, 2, dim_}), start, weights, /*has_biases=*/true,
-                                                   /*num_layers=*/1, /*dropout=*/0.0, /*train=*/false,
-                                                   /*bidirectional=*/false, /*batch_first=*/true));
-    return output_(drop(states.select(1, 1), dropout));
+    return output_(drop(two_step_lstm(input, weights_), dropout));
   }
 
  private:
   static constexpr std::int64_t kHidden = 100;
   static constexpr double kBound = 0.1;  // 1 / sqrt(kHidden)
-  std::int64_t dim_;
-  at::Tensor input_weight_, state_weight_, input_bias_, state_bias_;
+  LstmWeights weights_;
   Linear output_;
 };
 
@@ -204,13 +267,17 @@ ParameterSource random_parameters(std::uint64_t seed) {
 std::unique_ptr<Head> make_head(const HeadShape& shape, const ParameterSource& source) {
   constexpr std::int64_t kMost = 1 << 16;
   const auto sensible = [](std::int64_t value) { return value > 0 && value <= kMost; };
-  if (!sensible(shape.dim) || !sensible(shape.outputs) || !sensible(shape.hidden) || !sensible(shape.rank)) {
-    fail(ErrorCode::kInvalidArgument, "head {}: dim, outputs, hidden and rank must be 1 to {}, found {}, {}, {} and {}",
-         shape.head, kMost, shape.dim, shape.outputs, shape.hidden, shape.rank);
+  if (!sensible(shape.dim) || !sensible(shape.outputs) || !sensible(shape.hidden) || !sensible(shape.rank) ||
+      !sensible(shape.layers)) {
+    fail(ErrorCode::kInvalidArgument,
+         "head {}: dim, outputs, hidden, rank and layers must be 1 to {}, found {}, {}, {}, {} and {}", shape.head,
+         kMost, shape.dim, shape.outputs, shape.hidden, shape.rank, shape.layers);
   }
   if (shape.head == "mlp") return std::make_unique<MlpHead>(shape, source);
   if (shape.head == "cnn") return std::make_unique<CnnHead>(shape, source);
   if (shape.head == "lstm") return std::make_unique<LstmHead>(shape, source);
+  if (shape.head == "deep") return std::make_unique<DeepHead>(shape, source);
+  if (shape.head == "attention") return std::make_unique<AttentionHead>(shape, source);
   if (shape.head == "linear") return std::make_unique<LinearHead>(shape, source);
   if (shape.head == "interaction") return std::make_unique<InteractionHead>(shape, source);
   if (shape.head == "clip") return std::make_unique<ClipHead>(shape, source);

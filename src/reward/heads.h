@@ -18,8 +18,9 @@ struct HeadShape {
   std::string head;      ///< a HeadKind's name
   std::int64_t dim = 0;  ///< of one vector; a head's input row has 2 * dim numbers
   std::int64_t outputs = 1;
-  std::int64_t hidden = 512;  ///< mlp, cnn, interaction
+  std::int64_t hidden = 512;  ///< mlp, deep, attention, cnn, interaction
   std::int64_t rank = 64;     ///< clip's adapters
+  std::int64_t layers = 3;    ///< deep's hidden ones
 };
 
 /// A trainable tensor: contiguous, a leaf of the graph; float32 in training, float64 in a loaded Reward.

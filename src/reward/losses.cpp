@@ -1,25 +1,103 @@
 #include "reward/losses.h"
 
+#include <cmath>
+
 namespace imagerank::reward {
+namespace {
+
+/// Entropy of each row of probabilities [N, C]; 0 log 0 is 0.
+at::Tensor entropy(const at::Tensor& targets) { return -at::xlogy(targets, targets).sum(1); }
+
+at::Tensor smoothed(const at::Tensor& targets, double smoothing, double towards) {
+  return smoothing > 0.0 ? targets * (1.0 - smoothing) + smoothing * towards : targets;
+}
+
+/// Cross-entropy of log probabilities [N, C] under targets [N, C], less the targets' entropy.
+at::Tensor divergence(const at::Tensor& log_probabilities, const at::Tensor& targets) {
+  return -(targets * log_probabilities).sum(1) - entropy(targets);
+}
+
+}  // namespace
 
 at::Tensor squared_error(const at::Tensor& outputs, const at::Tensor& labels) {
   const at::Tensor difference = outputs.squeeze(1) - labels;
-  return (difference * difference).mean();
+  return difference * difference;
 }
 
-at::Tensor cross_entropy(const at::Tensor& outputs, const at::Tensor& labels) {
-  return at::nll_loss(at::log_softmax(outputs, 1), labels);
+at::Tensor cross_entropy(const at::Tensor& outputs, const at::Tensor& labels, double smoothing) {
+  const at::Tensor log_probabilities = at::log_softmax(outputs, 1);
+  const at::Tensor right = -log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1);
+  if (smoothing <= 0.0) return right;
+  return (1.0 - smoothing) * right - smoothing * log_probabilities.mean(1);
 }
 
-at::Tensor binary_loss(const at::Tensor& outputs, const at::Tensor& labels) {
-  return at::binary_cross_entropy_with_logits(outputs.squeeze(1), labels);
+at::Tensor binary_loss(const at::Tensor& outputs, const at::Tensor& labels, double smoothing) {
+  const at::Tensor logits = outputs.squeeze(1);
+  return at::softplus(logits) - smoothed(labels, smoothing, 0.5) * logits;
 }
 
-at::Tensor bradley_terry(const at::Tensor& utility_a, const at::Tensor& utility_b, const at::Tensor& p_a,
-                         const at::Tensor& weights) {
-  const at::Tensor difference = (utility_a - utility_b).squeeze(1);
+at::Tensor bradley_terry(const at::Tensor& difference, const at::Tensor& p_a, double smoothing) {
+  const at::Tensor target = smoothed(p_a, smoothing, 0.5);
   // -p log s(d) - (1-p) log s(-d) = softplus(d) - p d
-  return (weights * (at::softplus(difference) - p_a * difference)).sum() / weights.sum();
+  return at::softplus(difference) - target * difference - entropy(at::stack({target, 1.0 - target}, 1));
+}
+
+at::Tensor outcome_targets(const at::Tensor& p_a, double smoothing) {
+  const at::Tensor lead = 2.0 * p_a - 1.0;
+  const at::Tensor hard = at::stack({at::relu(lead), at::relu(-lead), 1.0 - lead.abs()}, 1);
+  return smoothed(hard, smoothing, 1.0 / 3.0);
+}
+
+at::Tensor davidson(const at::Tensor& difference, const at::Tensor& p_a, const at::Tensor& log_width,
+                    double smoothing) {
+  const at::Tensor half = 0.5 * difference;
+  const at::Tensor logits = at::stack({half, -half, log_width.expand_as(half)}, 1);
+  return divergence(at::log_softmax(logits, 1), outcome_targets(p_a, smoothing));
+}
+
+at::Tensor rao_kupper(const at::Tensor& difference, const at::Tensor& p_a, const at::Tensor& raw_width,
+                      double smoothing) {
+  const at::Tensor width = at::softplus(raw_width);
+  const at::Tensor a = at::log_sigmoid(difference - width);
+  const at::Tensor b = at::log_sigmoid(-difference - width);
+  // p(tie) = (e^(2w) - 1) p(a) p(b)
+  const at::Tensor tie = 2.0 * width + at::log(-at::expm1(-2.0 * width)) + a + b;
+  return divergence(at::stack({a, b, tie}, 1), outcome_targets(p_a, smoothing));
+}
+
+at::Tensor plackett_luce(const at::Tensor& utilities, const at::Tensor& levels, double smoothing) {
+  const double hidden = -1e30;  // its exponential is 0, and unlike infinity it makes no NaN in a list that is over
+  at::Tensor total = at::zeros({utilities.size(0)}, utilities.options());
+  const at::Tensor ordered = levels.masked_fill(levels.ge(kUnordered), -1.0);
+  const auto stages = static_cast<std::int64_t>(ordered.max().item<double>()) + 1;
+  for (std::int64_t stage = 0; stage < stages; ++stage) {
+    const auto level = static_cast<double>(stage);
+    const at::Tensor chosen = levels.eq(level).to(utilities.scalar_type());
+    const at::Tensor open = levels.ge(level).logical_and(levels.lt(kNoImage)).to(utilities.scalar_type());
+    const at::Tensor chosen_count = chosen.sum(1, /*keepdim=*/true);
+    const at::Tensor open_count = open.sum(1, /*keepdim=*/true);
+    const at::Tensor target =
+        smoothed(chosen / chosen_count.clamp_min(1.0), smoothing, 0.0) + smoothing * open / open_count.clamp_min(1.0);
+    const at::Tensor log_shares = at::log_softmax(utilities.masked_fill(open.eq(0.0), hidden), 1);
+    const at::Tensor loss = divergence(log_shares.masked_fill(open.eq(0.0), 0.0), target);
+    total = total + at::where(chosen_count.squeeze(1).gt(0.0), loss, at::zeros_like(loss));
+  }
+  return total;
+}
+
+at::Tensor prompt_classification(const at::Tensor& right, const at::Tensor& wrong, const at::Tensor& known,
+                                 double temperature) {
+  const at::Tensor others = (wrong / temperature).masked_fill(known.eq(0.0), -1e30);
+  const at::Tensor logits = at::cat({(right / temperature).unsqueeze(1), others}, 1);
+  return -at::log_softmax(logits, 1).select(1, 0);
+}
+
+double prompt_classification_floor(double range, double temperature, std::size_t wrong_count) noexcept {
+  return std::log1p(static_cast<double>(wrong_count) * std::exp(-range / temperature));
+}
+
+at::Tensor weighted_mean(const at::Tensor& rows, const at::Tensor& weights) {
+  return (rows * weights).sum() / weights.sum();
 }
 
 }  // namespace imagerank::reward

@@ -12,14 +12,14 @@ namespace imagerank::reward {
 namespace {
 
 struct Constants {
-  float decay, beta1, beta2, rest1, rest2, step_size, inverse_root_correction2, epsilon;
+  float decay, coupled_decay, gradient_factor, beta1, beta2, rest1, rest2, step_size, inverse_root_correction2, epsilon;
 };
 
 __attribute__((always_inline)) inline void update(const Constants& c, std::size_t count, float* __restrict parameter,
                                                   float* __restrict first, float* __restrict second,
                                                   const float* __restrict gradient) {
   for (std::size_t i = 0; i < count; ++i) {
-    const float g = gradient[i];
+    const float g = gradient[i] * c.gradient_factor + c.coupled_decay * parameter[i];
     const float m = c.beta1 * first[i] + c.rest1 * g;
     const float v = c.beta2 * second[i] + c.rest2 * g * g;
     first[i] = m;
@@ -42,13 +42,15 @@ void update_plain(const Constants& c, std::size_t count, float* parameter, float
 
 }  // namespace
 
-void adamw_update(const AdamStep& settings, std::span<float> parameter, std::span<float> first_moment,
-                  std::span<float> second_moment, std::span<const float> gradient) {
+void adam_update(const AdamStep& settings, std::span<float> parameter, std::span<float> first_moment,
+                 std::span<float> second_moment, std::span<const float> gradient) {
   const auto step = static_cast<double>(settings.step);
   const double correction1 = 1.0 - std::pow(settings.beta1, step);
   const double correction2 = 1.0 - std::pow(settings.beta2, step);
   const Constants constants{
-      .decay = static_cast<float>(1.0 - settings.learning_rate * settings.weight_decay),
+      .decay = static_cast<float>(settings.decoupled ? 1.0 - settings.learning_rate * settings.weight_decay : 1.0),
+      .coupled_decay = static_cast<float>(settings.decoupled ? 0.0 : settings.weight_decay),
+      .gradient_factor = static_cast<float>(settings.gradient_factor),
       .beta1 = static_cast<float>(settings.beta1),
       .beta2 = static_cast<float>(settings.beta2),
       .rest1 = static_cast<float>(1.0 - settings.beta1),

@@ -14,11 +14,16 @@
 
 namespace imagerank::reward {
 
-/// What a head says of N (image, prompt) pairs.
+/// What a reward says of N (image, prompt) pairs.
 struct Scores {
   std::vector<float> score;          ///< [N] regression: the number; classifier: the expected label; else: the utility
   std::vector<float> probabilities;  ///< [N, class_count] for classifiers, else empty
+  /// [N] standard deviation of the heads' scores of an ensemble, else empty. Utilities, whose zero means nothing, are
+  /// compared after each head's validation mean was taken off.
+  std::vector<float> deviation;
 };
+
+struct StoredTensor;
 
 /// A trained reward as its numbers, for writers of other programs' formats.
 struct RewardParts {
@@ -31,13 +36,17 @@ struct RewardParts {
   std::map<std::string, std::vector<float>> values;  ///< the head's parameters, by their names in heads.cpp
 };
 
-/// A trained reward, as reward.safetensors + reward.json keep it, or a published head (reward/published_head.h).
+/// A trained reward, as reward.safetensors + reward.json keep it: one head, or an ensemble whose answers are averaged;
+/// or a published head (reward/published_head.h).
 /// Inference; batch-invariant. Not thread-safe.
 class Reward {
  public:
   /// @param folder  as `train` wrote it; or a published head's file.
   /// @throws Error kNotFound, kCorruptData.
   static Reward load(const std::filesystem::path& folder);
+  /// One that is not saved yet. @param where  for messages. @throws Error kCorruptData.
+  static Reward from_tensors(nlohmann::json record, const std::map<std::string, StoredTensor>& tensors,
+                             const std::string& where);
   Reward(Reward&&) noexcept;
   Reward& operator=(Reward&&) noexcept;
   ~Reward();
@@ -46,8 +55,10 @@ class Reward {
   /// published head, which takes vectors as they are. Texts may be empty unless reads_text().
   [[nodiscard]] Scores score(std::span<const float> images, std::span<const float> texts, std::size_t count) const;
 
+  /// @throws Error kUnavailable for an ensemble or a published head.
   [[nodiscard]] RewardParts parts() const;
   [[nodiscard]] std::size_t dim() const noexcept;
+  [[nodiscard]] int ensemble() const noexcept;             ///< heads, 1 or more
   [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published"
   [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for a published head
   [[nodiscard]] bool is_classifier() const noexcept;

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "reward/examples.h"
 #include "reward/head_kinds.h"
 
 namespace imagerank::reward {
@@ -18,8 +19,8 @@ class Scaler {
   static Scaler standardise(std::vector<float> mean, std::vector<float> inverse_deviation);
   /// Statistics of tables of which row i counts image_counts[i] (text_counts[i]) times. A component that does not
   /// vary is dropped (its inverse deviation is 0): nothing is known of what a change in it would mean.
-  static Scaler fit(std::size_t dim, std::span<const float> images, std::span<const double> image_counts,
-                    std::span<const float> texts, std::span<const double> text_counts);
+  static Scaler fit(const VectorTable& images, std::span<const double> image_counts, const VectorTable& texts,
+                    std::span<const double> text_counts);
 
   [[nodiscard]] std::size_t dim() const noexcept { return dim_; }
   [[nodiscard]] InputScaling kind() const noexcept { return kind_; }

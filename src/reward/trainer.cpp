@@ -4,68 +4,26 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
-#include <memory>
-#include <numbers>
-#include <numeric>
-#include <optional>
-#include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
-#include "core/random.h"
-#include "reward/checkpoint.h"
+#include "reward/calibration.h"
 #include "reward/inference.h"
 #include "reward/losses.h"
-#include "reward/optimizer.h"
+#include "reward/reward.h"
 #include "reward/reward_files.h"
-#include "reward/training_set.h"
-#include "reward/validation.h"
+#include "reward/training.h"
 
 namespace imagerank::reward {
 namespace {
 
 /// Raised when the same options would no longer give the same bytes.
-constexpr int kTrainerVersion = 1;
-constexpr double kWarmUpShare = 0.05;
-
-/// Options with the head's defaults filled in.
-struct Settings {
-  const HeadKind* kind = nullptr;
-  Loss loss = Loss::kMse;
-  double learning_rate = 0.0;
-  double weight_decay = 0.0;
-  double dropout = 0.0;
-};
-
-Settings check_options(const TrainOptions& options, std::int32_t class_count) {
-  Settings settings;
-  settings.kind = &head_kind(options.head);
-  settings.loss = parse_loss(options.loss);
-  check_loss(*settings.kind, settings.loss, class_count);
-  settings.learning_rate = options.learning_rate.value_or(settings.kind->learning_rate);
-  settings.weight_decay = options.weight_decay.value_or(settings.kind->weight_decay);
-  settings.dropout = options.dropout.value_or(settings.kind->dropout);
-  const auto check = [](const char* name, double value, double low, double high) {
-    if (!(value >= low && value <= high)) {
-      fail(ErrorCode::kInvalidArgument, "{}: expected {} to {}, found {}", name, low, high, value);
-    }
-  };
-  check("--epochs", options.epochs, 1, 10000);
-  check("--batch", options.batch, 1, 65536);
-  check("--lr", settings.learning_rate, 1e-9, 10);
-  check("--weight-decay", settings.weight_decay, 0, 10);
-  check("--dropout", settings.dropout, 0, 0.95);
-  check("--hidden", static_cast<double>(options.hidden), 1, 65536);
-  check("--rank", static_cast<double>(options.rank), 1, 65536);
-  return settings;
-}
+constexpr int kTrainerVersion = 2;
 
 /// glibc hands a step's freed tensors back to the system and gets them again, page by page, in the next: two thirds of
 /// a CNN's time. It keeps them from now on, in the whole process.
@@ -76,250 +34,206 @@ void keep_freed_memory() {
 #endif
 }
 
-nlohmann::json options_json(const TrainOptions& options, const Settings& settings) {
-  return {{"head", options.head},        {"loss", options.loss},         {"epochs", options.epochs},
-          {"batch", options.batch},      {"lr", settings.learning_rate}, {"weight_decay", settings.weight_decay},
-          {"dropout", settings.dropout}, {"hidden", options.hidden},     {"rank", options.rank},
-          {"limit", options.limit},      {"seed", options.seed}};
-}
-
-/// One training: a head, its optimiser and the rows.
-class Trainer {
- public:
-  Trainer(const Examples& examples, const TrainOptions& options, const Settings& settings, const RunContext& context)
-      : examples_(examples),
-        options_(options),
-        settings_(settings),
-        context_(context),
-        set_(make_training_set(examples, settings.kind->scaling, settings.loss, options.limit, options.seed)),
-        shape_{.head = options.head,
-               .dim = static_cast<std::int64_t>(set_.scaler.dim()),
-               .outputs = output_count(settings.loss, examples.class_count),
-               .hidden = options.hidden,
-               .rank = options.rank},
-        head_(make_head(shape_, random_parameters(options.seed))) {}
-
-  /// From the checkpoint in `folder`, or from the start. @return epochs that were done before.
-  int resume(const std::filesystem::path& folder, const std::string& key) {
-    const NamedValues start = current_parameters();
-    if (auto found = find_checkpoint(folder, key, start)) {
-      state_ = std::move(*found);
-      head_ = make_head(shape_, stored_parameters(state_.parameters, at::kFloat, checkpoint_path(folder).string()));
-      return state_.epoch;
-    }
-    for (const auto& [name, values] : start) {
-      state_.first_moments[name].assign(values.size(), 0.0F);
-      state_.second_moments[name].assign(values.size(), 0.0F);
-    }
-    return 0;
-  }
-
-  void run(const std::filesystem::path& folder, const std::string& key) {
-    while (state_.epoch < options_.epochs) {
-      const auto started = std::chrono::steady_clock::now();
-      const double loss = run_epoch();
-      const Validation validation = validate(*head_, settings_.loss, examples_, set_);
-      ++state_.epoch;
-      state_.parameters = current_parameters();
-      const bool best = !validation.loss || state_.best_epoch == 0 || *validation.loss < state_.best_loss;
-      if (best) {
-        state_.best = state_.parameters;
-        state_.best_epoch = state_.epoch;
-        state_.best_loss = validation.loss.value_or(0.0);
-        state_.collapse = validation.collapse;
-      }
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-      state_.seconds += seconds;
-      state_.history.push_back(
-          {{"epoch", state_.epoch}, {"loss", loss}, {"validation", validation.metrics}, {"seconds", seconds}});
-      report(state_.epoch * steps_per_epoch(), loss, validation.loss);
-      save_checkpoint(folder, key, state_);
-    }
-  }
-
-  [[nodiscard]] const TrainingState& state() const noexcept { return state_; }
-  [[nodiscard]] const TrainingSet& set() const noexcept { return set_; }
-  [[nodiscard]] const Head& head() const noexcept { return *head_; }
-
- private:
-  [[nodiscard]] std::int64_t steps_per_epoch() const {
-    const auto batch = static_cast<std::size_t>(options_.batch);
-    return static_cast<std::int64_t>((set_.size() + batch - 1) / batch);
-  }
-
-  void report(std::int64_t steps, double loss, std::optional<double> validation_loss) const {
-    context_.report({.stage = "train " + options_.head,
-                     .done = static_cast<std::uint64_t>(steps),
-                     .total = static_cast<std::uint64_t>(steps_per_epoch() * options_.epochs),
-                     .note = validation_loss ? fmt::format("epoch {} loss {:.4f} validation {:.4f}", state_.epoch, loss,
-                                                           *validation_loss)
-                                             : fmt::format("epoch {} loss {:.4f}", state_.epoch + 1, loss)});
-  }
-
-  [[nodiscard]] NamedValues current_parameters() const {
-    NamedValues values;
-    for (const Parameter& parameter : head_->parameters()) {
-      const auto* const data = parameter.value.data_ptr<float>();
-      values.emplace(parameter.name, std::vector<float>(data, data + parameter.value.numel()));
-    }
-    return values;
-  }
-
-  /// Mean training loss over the epoch's rows.
-  double run_epoch() {
-    std::vector<std::uint32_t> order(set_.size());
-    std::iota(order.begin(), order.end(), 0U);
-    // The epoch's own streams: a resumed run draws what an uninterrupted one would have drawn.
-    const auto epoch = static_cast<std::uint64_t>(state_.epoch);
-    Random(options_.seed, 2 * epoch).shuffle(order);
-    Random dropout(options_.seed, 2 * epoch + 1);
-    const auto batch = static_cast<std::size_t>(options_.batch);
-    double total = 0.0;
-    for (std::size_t begin = 0; begin < order.size(); begin += batch) {
-      context_.check_stop();
-      const auto rows = std::span(order).subspan(begin, std::min(batch, order.size() - begin));
-      const at::Tensor loss = batch_loss(rows, {settings_.dropout, &dropout});
-      const double value = loss.item<float>();
-      if (!std::isfinite(value)) {
-        fail(ErrorCode::kInvalidArgument, "train: the loss is no longer finite in epoch {}: use a smaller --lr than {}",
-             epoch + 1, settings_.learning_rate);
-      }
-      step(loss);
-      total += value * static_cast<double>(rows.size());
-      if (begin / batch % 64 == 63) {
-        report(state_.step, total / static_cast<double>(begin + rows.size()), std::nullopt);
-      }
-    }
-    return total / static_cast<double>(order.size());
-  }
-
-  [[nodiscard]] at::Tensor batch_loss(std::span<const std::uint32_t> rows, const Dropout& dropout) const {
-    const auto count = static_cast<std::int64_t>(rows.size());
-    std::vector<std::uint32_t> images;
-    std::vector<std::uint32_t> texts;
-    if (uses_pairs(settings_.loss)) {
-      at::Tensor p_a = at::empty({count}, at::kFloat);
-      at::Tensor weights = at::empty({count}, at::kFloat);
-      images.resize(2 * rows.size());
-      texts.resize(2 * rows.size());
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        const PreferencePair& pair = set_.pairs[rows[i]];
-        images[i] = pair.image_a;
-        images[rows.size() + i] = pair.image_b;
-        texts[i] = texts[rows.size() + i] = pair.text;
-        p_a.data_ptr<float>()[i] = pair.p_a;
-        weights.data_ptr<float>()[i] = pair.weight;
-      }
-      const at::Tensor utility = forward(images, texts, dropout);
-      return bradley_terry(utility.narrow(0, 0, count), utility.narrow(0, count, count), p_a, weights);
-    }
-    at::Tensor labels = at::empty({count}, settings_.loss == Loss::kCe ? at::kLong : at::kFloat);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const LabelledPoint& point = set_.points[rows[i]];
-      images.push_back(point.image);
-      texts.push_back(point.text);
-      if (settings_.loss == Loss::kCe) {
-        labels.data_ptr<std::int64_t>()[i] = point.label;
-      } else {
-        labels.data_ptr<float>()[i] = static_cast<float>(point.label);
-      }
-    }
-    const at::Tensor outputs = forward(images, texts, dropout);
-    if (settings_.loss == Loss::kCe) return cross_entropy(outputs, labels);
-    return settings_.loss == Loss::kBce ? binary_loss(outputs, labels) : squared_error(outputs, labels);
-  }
-
-  [[nodiscard]] at::Tensor forward(const std::vector<std::uint32_t>& images, const std::vector<std::uint32_t>& texts,
-                                   const Dropout& dropout) const {
-    at::Tensor input = at::empty({static_cast<std::int64_t>(images.size()), 2 * shape_.dim}, at::kFloat);
-    gather_rows(set_, images, texts, input.data_ptr<float>());
-    return head_->forward(input, dropout);
-  }
-
-  void step(const at::Tensor& loss) {
-    loss.backward();
-    ++state_.step;
-    const AdamStep plain{.learning_rate = settings_.learning_rate * schedule(), .step = state_.step};
-    AdamStep decayed = plain;
-    decayed.weight_decay = settings_.weight_decay;
-    for (Parameter& parameter : head_->parameters()) {
-      at::Tensor& gradient = parameter.value.mutable_grad();
-      if (!gradient.defined()) continue;
-      const at::Tensor dense = gradient.contiguous();
-      const auto size = static_cast<std::size_t>(parameter.value.numel());
-      adamw_update(parameter.decay ? decayed : plain, {parameter.value.data_ptr<float>(), size},
-                   state_.first_moments.at(parameter.name), state_.second_moments.at(parameter.name),
-                   {dense.data_ptr<float>(), size});
-      gradient.reset();  // the next backward then hands its own over instead of adding to this one
-    }
-  }
-
-  /// Share of the learning rate for the current step, 0..1.
-  [[nodiscard]] double schedule() const {
-    const auto total = static_cast<double>(steps_per_epoch() * options_.epochs);
-    const auto now = static_cast<double>(state_.step);
-    const double warm_up = std::max(1.0, kWarmUpShare * total);
-    if (now < warm_up) return now / warm_up;
-    const double rest = (now - warm_up) / std::max(1.0, total - warm_up);
-    // The floor keeps the very last steps, and a training of one step, from being lost.
-    return std::max(0.01, 0.5 * (1.0 + std::cos(std::numbers::pi * rest)));
-  }
-
-  const Examples& examples_;
-  const TrainOptions& options_;
-  const Settings& settings_;
-  const RunContext& context_;
-  TrainingSet set_;
-  HeadShape shape_;
-  std::unique_ptr<Head> head_;
-  TrainingState state_;
+/// One call of train_reward().
+struct Job {
+  const Examples& examples;
+  const TrainOptions& options;
+  const Settings settings;
+  const nlohmann::json& origin;
+  const std::filesystem::path& folder;
+  const RunContext& context;
 };
 
-nlohmann::json make_record(const Examples& examples, const Trainer& trainer, const TrainOptions& options,
-                           const Settings& settings, const nlohmann::json& origin, const std::string& key) {
+nlohmann::json data_record(const Examples& examples, std::size_t used, Loss loss) {
   const auto rows = [](const auto& splits, Split split) { return splits[static_cast<std::size_t>(split)].size(); };
-  const bool pairs = uses_pairs(settings.loss);
-  const TrainingState& state = trainer.state();
-  nlohmann::json warnings = nlohmann::json::array();
-  const std::size_t validation_rows =
-      pairs ? rows(examples.pairs, Split::kValidation) : rows(examples.points, Split::kValidation);
-  if (validation_rows == 0) {
-    warnings.push_back(fmt::format("the validation split has no {}: the last epoch was kept, not the best",
-                                   pairs ? "pairs" : "points"));
+  nlohmann::json data = {{"train_used", used},
+                         {"train_unit", unit_name(loss)},
+                         {"train_points", rows(examples.points, Split::kTrain)},
+                         {"train_pairs", rows(examples.pairs, Split::kTrain)},
+                         {"validation_points", rows(examples.points, Split::kValidation)},
+                         {"validation_pairs", rows(examples.pairs, Split::kValidation)}};
+  if (uses_lists(loss)) {
+    data["train_rankings"] = rows(examples.lists, Split::kTrain);
+    data["validation_rankings"] = rows(examples.lists, Split::kValidation);
   }
-  if (!state.collapse.empty()) warnings.push_back(state.collapse);
-  nlohmann::json record = origin;
-  record["head"] = options.head;
-  record["loss"] = options.loss;
-  record["dim"] = examples.images.dim;
-  record["hidden"] = options.hidden;
-  record["rank"] = options.rank;
-  record["class_count"] = examples.class_count;
-  record["options"] = options_json(options, settings);
-  record["data"] = {{"train_used", trainer.set().size()},
-                    {"train_unit", pairs ? "pairs" : "points"},
-                    {"train_points", rows(examples.points, Split::kTrain)},
-                    {"train_pairs", rows(examples.pairs, Split::kTrain)},
-                    {"validation_points", rows(examples.points, Split::kValidation)},
-                    {"validation_pairs", rows(examples.pairs, Split::kValidation)}};
-  record["epochs"] = state.history;
-  record["best_epoch"] = state.best_epoch;
-  record["seconds"] = state.seconds;
-  record["warnings"] = warnings;
+  return data;
+}
+
+/// Weight, temperature, and how low the auxiliary loss can go: a loss near its floor has nothing left to teach.
+nlohmann::json prompt_record(const Objective& objective) {
+  const PromptClassification& prompts = objective.options().prompts;
+  if (prompts.weight <= 0.0) return nullptr;
+  const double range = objective.score_range();
+  return {{"weight", prompts.weight},
+          {"temperature", prompts.temperature},
+          {"wrong_prompts", prompts.wrong_count},
+          {"score_range", std::isfinite(range) ? nlohmann::json(range) : nlohmann::json(nullptr)},
+          {"floor",
+           prompt_classification_floor(range, prompts.temperature, static_cast<std::size_t>(prompts.wrong_count))}};
+}
+
+/// The fields that a reward of one head and an ensemble share.
+nlohmann::json base_record(const Job& job, const std::string& key) {
+  nlohmann::json record = job.origin;
+  record["head"] = job.options.head;
+  record["loss"] = job.options.loss;
+  record["dim"] = job.examples.images.dim;
+  record["hidden"] = job.options.hidden;
+  record["rank"] = job.options.rank;
+  record["layers"] = job.options.layers;
+  record["ensemble"] = job.options.ensemble;
+  record["class_count"] = job.examples.class_count;
+  record["options"] = options_json(job.options, job.settings);
   record["key"] = key;
   return record;
 }
 
+nlohmann::json make_record(const Job& job, const Training& training, const std::string& key) {
+  const TrainingState& state = training.state();
+  nlohmann::json warnings = training.set().warnings;
+  if (training.set().validation.size() == 0) {
+    warnings.push_back(fmt::format("the validation split has no {}: the last epoch was kept, not the best",
+                                   unit_name(job.settings.loss)));
+  }
+  if (!state.collapse.empty()) warnings.push_back(state.collapse);
+  nlohmann::json record = base_record(job, key);
+  record["class_weights"] = training.set().class_weights;
+  record["prompt_classification"] = prompt_record(training.objective());
+  record["data"] = data_record(job.examples, training.set().train.size(), job.settings.loss);
+  record["epochs"] = state.history;
+  record["best_epoch"] = state.best_epoch;
+  record["seconds"] = state.seconds;
+  record["warnings"] = warnings;
+  return record;
+}
+
+/// Scores of rows of the examples by a reward, a block at a time.
+ScoreRows score_rows(const Reward& reward, const Examples& examples) {
+  return [&](std::span<const std::uint32_t> images, std::span<const std::uint32_t> texts) {
+    constexpr std::size_t kRowsAtOnce = 1024;
+    const std::size_t dim = examples.images.dim;
+    std::vector<float> scores;
+    std::vector<float> image_rows(kRowsAtOnce * dim);
+    std::vector<float> text_rows(kRowsAtOnce * dim);
+    for (std::size_t begin = 0; begin < images.size(); begin += kRowsAtOnce) {
+      const std::size_t count = std::min(kRowsAtOnce, images.size() - begin);
+      for (std::size_t i = 0; i < count; ++i) {
+        examples.images.copy_row(images[begin + i], std::span(image_rows).subspan(i * dim, dim));
+        examples.texts.copy_row(texts[begin + i], std::span(text_rows).subspan(i * dim, dim));
+      }
+      const Scores said =
+          reward.score(std::span(image_rows).first(count * dim), std::span(text_rows).first(count * dim), count);
+      scores.insert(scores.end(), said.score.begin(), said.score.end());
+    }
+    return scores;
+  };
+}
+
+void save_calibrated(const Job& job, nlohmann::json& record, const StoredTensors& tensors) {
+  const Reward reward = Reward::from_tensors(record, tensors, job.folder.string());
+  record["calibration"] = calibrate(job.examples, score_rows(reward, job.examples));
+  save_reward(job.folder, record, tensors);
+}
+
+int train_one(const Job& job, const std::string& key, nlohmann::json& record) {
+  Training training(job.examples, job.options, job.settings, job.context);
+  const int resumed_from = training.resume(job.folder, key);
+  training.run(job.folder, key);
+  record = make_record(job, training, key);
+  save_calibrated(job, record, store_tensors(training.parameters(), training.state().best, training.set().scaler));
+  remove_checkpoint(job.folder);
+  return resumed_from;
+}
+
+/// The mean of a number over objects that have it; null if none has.
+nlohmann::json mean_of(const nlohmann::json& objects, const nlohmann::json::json_pointer& field) {
+  double sum = 0.0;
+  int count = 0;
+  for (const nlohmann::json& object : objects) {
+    if (!object.contains(field) || !object.at(field).is_number()) continue;
+    sum += object.at(field).get<double>();
+    ++count;
+  }
+  return count == 0 ? nlohmann::json(nullptr) : nlohmann::json(sum / count);
+}
+
+/// The members' histories as one: means over those that reached an epoch.
+nlohmann::json mean_history(const std::vector<nlohmann::json>& members) {
+  nlohmann::json history = nlohmann::json::array();
+  for (std::size_t epoch = 0;; ++epoch) {
+    nlohmann::json reached = nlohmann::json::array();
+    for (const nlohmann::json& member : members) {
+      if (epoch < member.at("epochs").size()) reached.push_back(member.at("epochs")[epoch]);
+    }
+    if (reached.empty()) return history;
+    nlohmann::json mean = reached.front();
+    const nlohmann::json flat = mean.flatten();
+    for (const auto& [path, value] : flat.items()) {
+      const nlohmann::json::json_pointer pointer(path);
+      if (path != "/epoch") mean[pointer] = mean_of(reached, pointer);
+    }
+    history.push_back(std::move(mean));
+  }
+}
+
+/// Heads of other seeds, each trained in a folder of its own below, then put into one reward.
+int train_ensemble(const Job& job, const std::string& key, nlohmann::json& record) {
+  std::vector<nlohmann::json> members;
+  StoredTensors tensors;
+  int resumed_from = 0;
+  const auto member_folder = [&](int k) { return job.folder / fmt::format(".member{}", k); };
+  for (int k = 0; k < job.options.ensemble; ++k) {
+    TrainOptions options = job.options;
+    options.ensemble = 1;
+    options.seed += static_cast<std::uint64_t>(k);
+    if (!options.tensorboard.empty()) options.tensorboard /= fmt::format("member{}", k);
+    const TrainReport report = train_reward(job.examples, options, job.origin, member_folder(k), job.context);
+    resumed_from += report.up_to_date ? static_cast<int>(report.record.at("epochs").size()) : report.resumed_from;
+    for (auto& [name, tensor] : load_tensors(member_folder(k))) {
+      tensors.emplace(member_prefix(k, job.options.ensemble) + name, std::move(tensor));
+    }
+    members.push_back(report.record);
+  }
+  record = base_record(job, key);
+  for (const char* field : {"class_weights", "prompt_classification", "data", "best_epoch"}) {
+    record[field] = members.front().at(field);
+  }
+  record["epochs"] = mean_history(members);
+  record["seconds"] = 0.0;
+  record["members"] = nlohmann::json::array();
+  record["warnings"] = nlohmann::json::array();
+  for (const nlohmann::json& member : members) {
+    record["seconds"] = record["seconds"].get<double>() + member.at("seconds").get<double>();
+    const nlohmann::json& mean = member.at("calibration").at("mean");
+    record["members"].push_back({{"seed", member.at("options").at("seed")},
+                                 {"best_epoch", member.at("best_epoch")},
+                                 {"centre", mean.is_number() ? mean : nlohmann::json(0.0)}});
+    for (const nlohmann::json& warning : member.at("warnings")) {
+      if (std::ranges::find(record["warnings"], warning) == record["warnings"].end()) {
+        record["warnings"].push_back(warning);
+      }
+    }
+  }
+  save_calibrated(job, record, tensors);
+  for (int k = 0; k < job.options.ensemble; ++k) std::filesystem::remove_all(member_folder(k));
+  return resumed_from;
+}
+
 }  // namespace
 
-TrainReport train_reward(const Examples& examples, const TrainOptions& options, const nlohmann::json& origin,
-                         const std::filesystem::path& folder, const RunContext& context) {
+std::string training_key(const Examples& examples, const TrainOptions& options, const nlohmann::json& origin) {
   const Settings settings = check_options(options, examples.class_count);
   const nlohmann::json identity = {{"version", kTrainerVersion},
                                    {"options", options_json(options, settings)},
                                    {"encoder", origin.at("encoder")},
                                    {"data", fingerprint(examples)}};
-  const std::string key = sha256_hex(identity.dump());
+  return sha256_hex(identity.dump());
+}
+
+TrainReport train_reward(const Examples& examples, const TrainOptions& options, const nlohmann::json& origin,
+                         const std::filesystem::path& folder, const RunContext& context) {
+  const Job job{examples, options, check_options(options, examples.class_count), origin, folder, context};
+  const std::string key = training_key(examples, options, origin);
   TrainReport report;
   if (auto finished = find_finished(folder, key)) {
     report.record = std::move(*finished);
@@ -332,12 +246,8 @@ TrainReport train_reward(const Examples& examples, const TrainOptions& options, 
     keep_freed_memory();
     // A step takes milliseconds: more threads wait for each other longer than they work, unless they were asked for.
     const TorchThreads threads(context.threads == 0 ? 1 : context.threads);
-    Trainer trainer(examples, options, settings, context);
-    report.resumed_from = trainer.resume(folder, key);
-    trainer.run(folder, key);
-    report.record = make_record(examples, trainer, options, settings, origin, key);
-    save_reward(folder, report.record, trainer.head(), trainer.state().best, trainer.set().scaler);
-    remove_checkpoint(folder);
+    report.resumed_from =
+        options.ensemble == 1 ? train_one(job, key, report.record) : train_ensemble(job, key, report.record);
   } catch (const c10::Error& error) {
     fail(ErrorCode::kResourceLimit, "train {}: {}", options.head, error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {

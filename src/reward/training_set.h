@@ -11,28 +11,49 @@
 
 namespace imagerank::reward {
 
-/// Prepared tables (what heads read) and the rows of them to train on.
-struct TrainingSet {
-  Scaler scaler;
-  std::vector<float> images;          ///< [rows, dim], prepared
-  std::vector<float> texts;           ///< [rows, dim], prepared
-  std::vector<LabelledPoint> points;  ///< train points; empty for a pair loss
-  std::vector<PreferencePair> pairs;  ///< train pairs; empty for a point loss
-
-  [[nodiscard]] std::size_t size() const noexcept { return points.empty() ? pairs.size() : points.size(); }
+/// How much a row counts.
+struct Weighting {
+  std::vector<double> class_weights = {};  ///< one a label, for losses that read points; empty: all 1
+  bool balanced = false;                   ///< class weights from the train split: rows / (classes * rows of the class)
+  bool per_prompt = false;  ///< divided by the number of the split's rows of the same prompt, as PickScore does
 };
 
-/// @param limit  first N of a seeded shuffle of the train split (nested: a larger N holds a smaller one); 0: all.
-/// Statistics for the scaler come from the rows kept, never from validation or test.
-/// @throws Error kNotFound if nothing is left to train on, kCorruptData for indices, labels or vectors out of range.
+/// What a loss reads of a split, of one kind: points, pairs or lists.
+struct Units {
+  std::vector<LabelledPoint> points;
+  std::vector<PreferencePair> pairs;
+  std::vector<PreferenceList> lists;
+  std::vector<float> weights;  ///< one a unit, > 0
+
+  [[nodiscard]] std::size_t size() const noexcept { return weights.size(); }
+};
+
+/// The rows to train on and to choose the epoch by, and the transform of the vectors.
+struct TrainingSet {
+  const Examples* examples = nullptr;
+  Scaler scaler;
+  Units train;
+  Units validation;
+  std::vector<double> class_weights;  ///< as used; empty: all 1
+  std::vector<std::string> warnings;  ///< what is odd about the split, one line each
+
+  /// Rows [image | text], prepared. @param out  [image_rows.size(), 2 * dim].
+  void gather(std::span<const std::uint32_t> image_rows, std::span<const std::uint32_t> text_rows, float* out) const;
+};
+
+/// "points", "pairs" or "rankings".
+[[nodiscard]] const char* unit_name(Loss loss) noexcept;
+
+/// @param examples  outlives the result. @param limit  first N of a seeded shuffle of the train split (nested: a larger
+/// N holds a smaller one); 0: all. Statistics for the scaler come from the rows kept, never from validation or test.
+/// Units of weight 0 are left out.
+/// @throws Error kNotFound if nothing is left to train on, or nothing to tell apart (points of one label, pairs that
+/// are all ties); kInvalidArgument for class weights that do not fit; kCorruptData for indices, labels or vectors out
+/// of range, naming the row.
 [[nodiscard]] TrainingSet make_training_set(const Examples& examples, InputScaling scaling, Loss loss,
-                                            std::uint64_t limit, std::uint64_t seed);
+                                            const Weighting& weighting, std::uint64_t limit, std::uint64_t seed);
 
-/// SHA-256 over everything that training reads: vectors, train and validation points and pairs.
+/// SHA-256 over everything that training reads: the vectors in use, train and validation rows, wrong prompts.
 [[nodiscard]] std::string fingerprint(const Examples& examples);
-
-/// Copies rows [image | text] of prepared tables. @param out  [image_rows.size(), 2 * dim].
-void gather_rows(const TrainingSet& set, std::span<const std::uint32_t> image_rows,
-                 std::span<const std::uint32_t> text_rows, float* out);
 
 }  // namespace imagerank::reward

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "reward/batch.h"
 #include "reward/inference.h"
 
 namespace imagerank::reward {
@@ -16,30 +17,33 @@ namespace {
 
 constexpr auto kValidation = static_cast<std::size_t>(Split::kValidation);
 
-std::vector<float> outputs_of(const Head& head, Loss loss, std::int32_t classes, const TrainingSet& set,
-                              const std::vector<std::uint32_t>& images, const std::vector<std::uint32_t>& texts) {
-  return run_head(head, set.scaler.dim(), static_cast<std::size_t>(output_count(loss, classes)), images.size(),
-                  [&](std::size_t begin, std::size_t end, float* out) {
-                    gather_rows(set, std::span(images).subspan(begin, end - begin),
-                                std::span(texts).subspan(begin, end - begin), out);
-                  });
-}
+/// What is being measured.
+struct Subject {
+  const Head& head;
+  const Objective& objective;
+  const Examples& examples;
+  const TrainingSet& set;
 
-double softplus(double value) { return std::max(value, 0.0) + std::log1p(std::exp(-std::abs(value))); }
-
-/// The loss's value for one labelled row, in double. @param outputs  of the row.
-double row_loss(Loss loss, std::span<const float> outputs, std::int32_t label) {
-  if (loss == Loss::kMse) return (outputs[0] - static_cast<float>(label)) * (outputs[0] - static_cast<float>(label));
-  if (loss == Loss::kBce) return softplus(outputs[0]) - label * static_cast<double>(outputs[0]);
-  const double largest = *std::ranges::max_element(outputs);
-  double sum = 0.0;
-  for (const float value : outputs) sum += std::exp(value - largest);
-  return std::log(sum) + largest - outputs[static_cast<std::size_t>(label)];
-}
+  [[nodiscard]] Loss loss() const { return objective.options().loss; }
+  [[nodiscard]] std::size_t width() const {
+    return static_cast<std::size_t>(output_count(loss(), examples.class_count));
+  }
+  /// The head's numbers, [rows, width()].
+  [[nodiscard]] std::vector<float> outputs(std::span<const std::uint32_t> images,
+                                           std::span<const std::uint32_t> texts) const {
+    return run_head(head, set.scaler.dim(), width(), images.size(),
+                    [&](std::size_t begin, std::size_t end, float* out) {
+                      set.gather(images.subspan(begin, end - begin), texts.subspan(begin, end - begin), out);
+                    });
+  }
+};
 
 std::int32_t predicted_class(Loss loss, std::int32_t classes, std::span<const float> outputs) {
   if (loss == Loss::kBce) return outputs[0] > 0.0F ? 1 : 0;
-  if (loss == Loss::kMse) return std::clamp(static_cast<std::int32_t>(std::lround(outputs[0])), 0, classes - 1);
+  if (loss == Loss::kMse) {
+    const float nearest = std::round(std::clamp(outputs[0], 0.0F, static_cast<float>(classes - 1)));
+    return static_cast<std::int32_t>(nearest);
+  }
   return static_cast<std::int32_t>(std::ranges::max_element(outputs) - outputs.begin());
 }
 
@@ -52,37 +56,45 @@ std::pair<double, double> moments(const std::vector<double>& values) {
   return {mean, variance};
 }
 
-void validate_points(const Head& head, Loss loss, const Examples& examples, const TrainingSet& set, Validation& out) {
-  const std::vector<LabelledPoint>& points = examples.points[kValidation];
-  if (points.empty() || uses_pairs(loss)) return;
-  std::vector<std::uint32_t> images;
-  std::vector<std::uint32_t> texts;
-  std::vector<double> labels;
-  for (const LabelledPoint& point : points) {
-    images.push_back(point.image);
-    texts.push_back(point.text);
-    labels.push_back(point.label);
-  }
-  const std::vector<float> outputs = outputs_of(head, loss, examples.class_count, set, images, texts);
-  const std::size_t width = outputs.size() / points.size();
+/// The objective over all units at once. @param outputs  of the batch's own rows.
+double mean_loss(const Subject& subject, const Batch& batch, const std::vector<float>& outputs) {
+  const at::NoGradGuard guard;
+  at::Tensor numbers =
+      at::empty({static_cast<std::int64_t>(batch.own_rows), static_cast<std::int64_t>(subject.width())}, at::kFloat);
+  std::ranges::copy(outputs, numbers.data_ptr<float>());
+  const at::Tensor losses = subject.objective.unit_losses(numbers.to(at::kDouble), batch);
   double total = 0.0;
+  double weights = 0.0;
+  for (std::size_t i = 0; i < batch.unit_count(); ++i) {
+    total += batch.weights[i] * losses.data_ptr<double>()[i];
+    weights += batch.weights[i];
+  }
+  return total / weights;
+}
+
+void measure_points(const Subject& subject, const std::vector<float>& outputs, Validation& out) {
+  const Loss loss = subject.loss();
+  const std::vector<LabelledPoint>& points = subject.set.validation.points;
+  const std::size_t width = subject.width();
   double right = 0.0;
-  std::vector<std::size_t> predicted(static_cast<std::size_t>(examples.class_count), 0);
+  double squares = 0.0;
+  std::vector<std::size_t> predicted(static_cast<std::size_t>(subject.examples.class_count), 0);
   std::vector<double> numbers;
+  std::vector<double> labels;
   for (std::size_t i = 0; i < points.size(); ++i) {
     const auto row = std::span(outputs).subspan(i * width, width);
-    total += row_loss(loss, row, points[i].label);
-    const std::int32_t guess = predicted_class(loss, examples.class_count, row);
+    const std::int32_t guess = predicted_class(loss, subject.examples.class_count, row);
     right += guess == points[i].label ? 1.0 : 0.0;
     ++predicted[static_cast<std::size_t>(guess)];
     numbers.push_back(row[0]);
+    labels.push_back(points[i].label);
+    squares += (numbers.back() - labels.back()) * (numbers.back() - labels.back());
   }
   const auto count = static_cast<double>(points.size());
-  out.loss = total / count;
   out.metrics["accuracy"] = right / count;
   const double label_variance = moments(labels).second;
   if (loss == Loss::kMse) {
-    if (label_variance > 0.0) out.metrics["r2"] = 1.0 - *out.loss / label_variance;
+    if (label_variance > 0.0) out.metrics["r2"] = 1.0 - squares / count / label_variance;
     if (label_variance > 0.0 && moments(numbers).second < 1e-6 * label_variance) {
       out.collapse = fmt::format("the head gives one number for all {} validation points", points.size());
     }
@@ -96,48 +108,51 @@ void validate_points(const Head& head, Loss loss, const Examples& examples, cons
   }
 }
 
-void validate_pairs(const Head& head, Loss loss, const Examples& examples, const TrainingSet& set, Validation& out) {
-  const std::vector<PreferencePair>& pairs = examples.pairs[kValidation];
-  if (pairs.empty()) return;
+/// Strict pair accuracy, whatever the loss reads.
+void measure_pairs(const Subject& subject, Validation& out) {
+  const std::vector<PreferencePair>& pairs = subject.examples.pairs[kValidation];
   std::vector<std::uint32_t> images;
   std::vector<std::uint32_t> texts;
+  std::vector<bool> a_is_better;
   for (const PreferencePair& pair : pairs) {
+    const bool strict = pair.p_a < 0.5F || pair.p_a > 0.5F;
+    if (!strict) continue;
     images.insert(images.end(), {pair.image_a, pair.image_b});
     texts.insert(texts.end(), {pair.text, pair.text});
+    a_is_better.push_back(pair.p_a > 0.5F);
   }
+  if (a_is_better.empty()) return;
   const std::vector<float> scores =
-      scores_from_outputs(loss, examples.class_count, outputs_of(head, loss, examples.class_count, set, images, texts))
-          .score;
-  double total = 0.0;
-  double weights = 0.0;
-  double strict = 0.0;
+      scores_from_outputs(subject.loss(), subject.examples.class_count, subject.outputs(images, texts)).score;
   double right = 0.0;
   bool all_equal = true;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const double difference = static_cast<double>(scores[2 * i]) - scores[2 * i + 1];
-    const double p = pairs[i].p_a;
-    total += pairs[i].weight * (softplus(difference) - p * difference);
-    weights += pairs[i].weight;
-    all_equal = all_equal && std::abs(difference) < 1e-9;
-    if (pairs[i].p_a < 0.5F || pairs[i].p_a > 0.5F) {
-      strict += 1.0;
-      right += (p > 0.5 ? difference > 0.0 : difference < 0.0) ? 1.0 : 0.0;
-    }
+  for (std::size_t i = 0; i < a_is_better.size(); ++i) {
+    const float difference = scores[2 * i] - scores[2 * i + 1];
+    all_equal = all_equal && std::abs(difference) < 1e-9F;
+    right += (a_is_better[i] ? difference > 0.0F : difference < 0.0F) ? 1.0 : 0.0;
   }
-  if (strict > 0.0) out.metrics["pair_accuracy_strict"] = right / strict;
-  if (!uses_pairs(loss)) return;
-  if (weights > 0.0) out.loss = total / weights;
-  if (all_equal)
-    out.collapse = fmt::format("the head gives both images of all {} validation pairs one score", pairs.size());
+  out.metrics["pair_accuracy_strict"] = right / static_cast<double>(a_is_better.size());
+  if (gives_utility(subject.loss()) && all_equal) {
+    out.collapse =
+        fmt::format("the head gives both images of all {} strict validation pairs one score", a_is_better.size());
+  }
 }
 
 }  // namespace
 
-Validation validate(const Head& head, Loss loss, const Examples& examples, const TrainingSet& set) {
+Validation validate(const Head& head, const Objective& objective, const Examples& examples, const TrainingSet& set) {
   Validation result;
   result.metrics = {{"loss", nullptr}, {"accuracy", nullptr}, {"r2", nullptr}, {"pair_accuracy_strict", nullptr}};
-  validate_points(head, loss, examples, set, result);
-  validate_pairs(head, loss, examples, set, result);
+  const Subject subject{head, objective, examples, set};
+  if (set.validation.size() > 0) {
+    std::vector<std::uint32_t> order(set.validation.size());
+    std::iota(order.begin(), order.end(), 0U);
+    const Batch batch = make_batch(examples, set.validation, order);
+    const std::vector<float> outputs = subject.outputs(batch.images, batch.texts);
+    result.loss = mean_loss(subject, batch, outputs);
+    if (!set.validation.points.empty()) measure_points(subject, outputs, result);
+  }
+  measure_pairs(subject, result);
   if (result.loss) result.metrics["loss"] = *result.loss;
   return result;
 }

@@ -7,6 +7,7 @@
 #include "reward/examples.h"
 #include "reward/head_kinds.h"
 #include "reward/heads.h"
+#include "reward/objective.h"
 #include "reward/training_set.h"
 
 namespace imagerank::reward {
@@ -18,8 +19,10 @@ struct Validation {
   std::string collapse;        ///< a warning, where the head says the same of every row; else ""
 };
 
-/// Accuracy takes a classifier's most probable class and a regression's nearest label. A strict pair (p_a not 0.5) is
-/// right if the preferred image scores higher; equal scores are wrong.
-[[nodiscard]] Validation validate(const Head& head, Loss loss, const Examples& examples, const TrainingSet& set);
+/// The loss is the objective's over the set's validation units, weighted as they are, without the prompt classification
+/// and in float64. Accuracy takes a classifier's most probable class and a regression's nearest label. A strict pair
+/// (p_a not 0.5) is right if the preferred image scores higher; equal scores are wrong.
+[[nodiscard]] Validation validate(const Head& head, const Objective& objective, const Examples& examples,
+                                  const TrainingSet& set);
 
 }  // namespace imagerank::reward

@@ -130,17 +130,24 @@ ScoreTable parse_score_table(std::string_view text, const std::string& name) {
   return table;
 }
 
-std::string format_scored_table(const ScoreTable& table, std::span<const float> scores) {
+std::string format_scored_table(const ScoreTable& table, std::span<const float> scores,
+                                std::span<const float> deviations) {
   std::vector<std::string> columns = table.columns;
-  const auto found = std::ranges::find(columns, "score");
-  const auto column = static_cast<std::size_t>(found - columns.begin());
-  if (found == columns.end()) columns.emplace_back("score");
+  const auto place_of = [&](const char* name) {
+    const auto found = std::ranges::find(columns, name);
+    const auto column = static_cast<std::size_t>(found - columns.begin());
+    if (found == columns.end()) columns.emplace_back(name);
+    return column;
+  };
+  const std::size_t score_column = place_of("score");
+  const std::size_t deviation_column = deviations.empty() ? 0 : place_of("score_deviation");
   std::string out;
   append_record(out, columns);
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     std::vector<std::string> fields = table.rows[i];
     fields.resize(columns.size());
-    fields[column] = fmt::format("{}", scores[i]);
+    fields[score_column] = fmt::format("{}", scores[i]);
+    if (!deviations.empty()) fields[deviation_column] = fmt::format("{}", deviations[i]);
     append_record(out, fields);
   }
   return out;

@@ -21,7 +21,9 @@ struct ScoreTable {
 /// @throws Error kCorruptData naming the line: no such columns, a row of another length, an open quote, no rows.
 [[nodiscard]] ScoreTable parse_score_table(std::string_view text, const std::string& name);
 /// The same rows and columns with a last column `score`, or the values of one that was there replaced.
-/// @param scores  one a row; NaN is written as "nan".
-[[nodiscard]] std::string format_scored_table(const ScoreTable& table, std::span<const float> scores);
+/// @param scores  one a row; NaN is written as "nan". @param deviations  one a row, for a column `score_deviation`
+/// treated likewise; or none.
+[[nodiscard]] std::string format_scored_table(const ScoreTable& table, std::span<const float> scores,
+                                              std::span<const float> deviations = {});
 
 }  // namespace imagerank::scoring

@@ -23,7 +23,7 @@ constexpr std::size_t kMaxKeptPrompts = 1 << 14;
 constexpr std::size_t kScoredAtOnce = 256;
 
 ScoredImage failed_item(std::string reason, std::string detail) {
-  return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail)};
+  return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail), 0.0F};
 }
 
 clip::Precision precision_of(const nlohmann::json& record) {
@@ -98,8 +98,11 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
   std::vector<std::size_t> good;
   const auto score_block = [&] {
     if (good.empty()) return;
-    const std::vector<float> scores = reward.score(images, texts, good.size()).score;
-    for (std::size_t i = 0; i < good.size(); ++i) results[good[i]].score = scores[i];
+    const reward::Scores scores = reward.score(images, texts, good.size());
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      results[good[i]].score = scores.score[i];
+      if (!scores.deviation.empty()) results[good[i]].deviation = scores.deviation[i];
+    }
     images.clear();
     texts.clear();
     good.clear();
@@ -177,6 +180,7 @@ std::vector<float> Scorer::score_embeddings(std::span<const float> images, std::
 }
 
 std::size_t Scorer::dim() const noexcept { return state_->reward.dim(); }
+int Scorer::ensemble() const noexcept { return state_->reward.ensemble(); }
 const std::string& Scorer::head() const noexcept { return state_->reward.head(); }
 const std::string& Scorer::loss() const noexcept { return state_->reward.loss(); }
 const std::string& Scorer::encoder() const noexcept { return state_->encoder.name(); }

@@ -458,6 +458,28 @@ TEST(Killed, TrainCarriesOnToTheSameReward) {
   EXPECT_EQ(load_file(data / "rewards/m/reward.safetensors"), load_file(reference / "rewards/m/reward.safetensors"));
 }
 
+TEST(Killed, FinetuneCarriesOnToTheSameModel) {
+  const TemporaryFolder folder;
+  const Path model = folder / "model";
+  const Path data = folder / "w";
+  make_tiny_model(model);
+  make_small_world(data, 30);
+  ASSERT_EQ(run_line({"label", "--data", data}).code, 0);
+  const auto command = [&](const Path& out) {
+    return Arguments{"finetune", "--data",    data, "--model", model,  "--out",           out, "--steps",
+                     "14",       "--batch",   "16", "--lr",    "1e-4", "--warm-up-steps", "2", "--validation-steps",
+                     "2",        "--threads", "1",  "--json"};
+  };
+  ASSERT_EQ(run_program(command(folder / "reference")).exit_code, 0);
+  const Path out = folder / "out";
+  const auto begun = [&] { return std::filesystem::exists(out / "finetune.checkpoint"); };
+  const auto result =
+      kill_and_carry_on(command(out), out, {begun, after(begun, milliseconds(300)), after(begun, milliseconds(50))});
+  EXPECT_EQ(result["steps"], 14);
+  EXPECT_EQ(load_file(out / "model.safetensors"), load_file(folder / "reference" / "model.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(out / "finetune.checkpoint"));
+}
+
 /// Runs a command on a disk without room, then with room.
 class FullDisk : public ::testing::Test {
  protected:

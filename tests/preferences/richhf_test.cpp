@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "core/crc32c.h"
 #include "preferences/import_world.h"
 #include "preferences/tfrecord.h"
 

@@ -2,88 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <functional>
-#include <numbers>
+#include <map>
 #include <set>
 
 #include "core/fail.h"
 #include "reward/head_kinds.h"
-#include "reward/losses.h"
+#include "reward/lstm.h"
 
 namespace imagerank::reward {
 namespace {
-
-at::Tensor tensor(const std::vector<double>& values, at::IntArrayRef shape) {
-  return at::tensor(values, at::kDouble).view(shape).clone();
-}
-
-/// Largest difference between the gradient of `loss` at `point` and central differences.
-double gradient_error(const std::function<at::Tensor(const at::Tensor&)>& loss, const at::Tensor& point) {
-  const at::Tensor variable = point.clone().requires_grad_(true);
-  loss(variable).backward();
-  const at::Tensor gradient = variable.grad().flatten();
-  constexpr double kStep = 1e-5;
-  double worst = 0.0;
-  const at::NoGradGuard guard;
-  for (std::int64_t i = 0; i < point.numel(); ++i) {
-    at::Tensor up = point.clone();
-    at::Tensor down = point.clone();
-    up.flatten()[i] += kStep;
-    down.flatten()[i] -= kStep;
-    const double difference = (loss(up).item<double>() - loss(down).item<double>()) / (2.0 * kStep);
-    worst = std::max(worst, std::abs(difference - gradient[i].item<double>()));
-  }
-  return worst;
-}
-
-TEST(Losses, SquaredErrorByHand) {
-  // ((0.5 - 1)^2 + (2 - 0)^2) / 2 = 2.125
-  const at::Tensor labels = tensor({1, 0}, {2});
-  EXPECT_NEAR(squared_error(tensor({0.5, 2}, {2, 1}), labels).item<double>(), 2.125, 1e-12);
-  EXPECT_LT(gradient_error([&](const at::Tensor& x) { return squared_error(x, labels); }, tensor({0.5, 2}, {2, 1})),
-            1e-8);
-}
-
-TEST(Losses, CrossEntropyByHand) {
-  // Row 1: logits 0, ln 3 -> p(1) = 3/4; row 2: equal logits -> p(0) = 1/2. Mean of ln(4/3) and ln 2.
-  const at::Tensor logits = tensor({0, std::log(3.0), 7, 7}, {2, 2});
-  const at::Tensor labels = at::tensor({1, 0}, at::kLong);
-  EXPECT_NEAR(cross_entropy(logits, labels).item<double>(), 0.5 * (std::log(4.0 / 3.0) + std::log(2.0)), 1e-12);
-  EXPECT_LT(gradient_error([&](const at::Tensor& x) { return cross_entropy(x, labels); }, logits), 1e-8);
-}
-
-TEST(Losses, BinaryByHand) {
-  // sigmoid(ln 3) = 3/4: label 1 costs ln(4/3), label 0 costs ln 4.
-  const at::Tensor logits = tensor({std::log(3.0), std::log(3.0)}, {2, 1});
-  const at::Tensor labels = tensor({1, 0}, {2});
-  EXPECT_NEAR(binary_loss(logits, labels).item<double>(), 0.5 * (std::log(4.0 / 3.0) + std::log(4.0)), 1e-12);
-  EXPECT_LT(gradient_error([&](const at::Tensor& x) { return binary_loss(x, labels); }, logits), 1e-8);
-}
-
-TEST(Losses, BradleyTerryByHandWithTiesAndWeights) {
-  // Differences ln 3, 0, ln 3 with p_a 1, 0.5, 0.25 and weights 1, 1, 2:
-  // ln(4/3), ln 2, 0.25 ln(4/3) + 0.75 ln 4.
-  const at::Tensor a = tensor({std::log(3.0), 5, 1 + std::log(3.0)}, {3, 1});
-  const at::Tensor b = tensor({0, 5, 1}, {3, 1});
-  const at::Tensor p = tensor({1, 0.5, 0.25}, {3});
-  const at::Tensor weights = tensor({1, 1, 2}, {3});
-  const double expected =
-      (std::log(4.0 / 3.0) + std::numbers::ln2 + 2.0 * (0.25 * std::log(4.0 / 3.0) + 0.75 * std::log(4.0))) / 4.0;
-  EXPECT_NEAR(bradley_terry(a, b, p, weights).item<double>(), expected, 1e-12);
-  EXPECT_LT(gradient_error([&](const at::Tensor& x) { return bradley_terry(x, b, p, weights); }, a), 1e-8);
-  EXPECT_LT(gradient_error([&](const at::Tensor& x) { return bradley_terry(a, x, p, weights); }, b), 1e-8);
-}
-
-TEST(Losses, ATieIsCheapestAtEqualUtilities) {
-  const auto tie = [](double difference) {
-    return bradley_terry(tensor({difference}, {1, 1}), tensor({0}, {1, 1}), tensor({0.5}, {1}), tensor({1}, {1}))
-        .item<double>();
-  };
-  EXPECT_NEAR(tie(0.0), std::log(2.0), 1e-12);
-  EXPECT_GT(tie(0.5), tie(0.0));
-  EXPECT_DOUBLE_EQ(tie(0.5), tie(-0.5));
-}
 
 class EveryHead : public testing::TestWithParam<std::string> {
  protected:
@@ -157,14 +85,15 @@ TEST_P(EveryHead, DropoutIsDrawnFromItsGeneratorOnly) {
   EXPECT_FALSE(dropped.equal(head->forward(rows, {})));
 }
 
-INSTANTIATE_TEST_SUITE_P(Heads, EveryHead, testing::Values("mlp", "cnn", "lstm", "linear", "interaction", "clip"),
+INSTANTIATE_TEST_SUITE_P(Heads, EveryHead,
+                         testing::Values("mlp", "cnn", "lstm", "deep", "attention", "linear", "interaction", "clip"),
                          [](const auto& instance) { return instance.param; });
 
 TEST(Heads, EveryKindHasANetworkAndIsTested) {
   for (const HeadKind& kind : head_kinds()) {
     EXPECT_NO_THROW((void)make_head({.head = std::string(kind.name), .dim = 4}, random_parameters(0))) << kind.name;
   }
-  EXPECT_EQ(head_kinds().size(), 6U);  // those in INSTANTIATE_TEST_SUITE_P above
+  EXPECT_EQ(head_kinds().size(), 8U);  // those in INSTANTIATE_TEST_SUITE_P above
 }
 
 TEST(Heads, TheSeedsLayouts) {
@@ -213,6 +142,36 @@ TEST(Heads, TheLstmReadsImageThenText) {
   EXPECT_NEAR(head->forward(row, {}).item<float>(), expected.item<float>(), 1e-5F);
 }
 
+TEST(Heads, TheLstmsGradientsAreItsDifferences) {
+  const auto values = [](std::vector<std::int64_t> shape, std::uint64_t seed) {
+    Random random(seed);
+    at::Tensor tensor = at::empty(shape, at::kDouble);
+    for (std::int64_t i = 0; i < tensor.numel(); ++i) tensor.data_ptr<double>()[i] = random.normal() * 0.5;
+    return tensor;
+  };
+  const at::Tensor input = values({3, 8}, 1);
+  const at::Tensor mix = values({3, 5}, 2);
+  std::vector<at::Tensor> weights = {values({20, 4}, 3), values({20, 5}, 4), values({20}, 5), values({20}, 6)};
+  const auto loss = [&] {
+    return (two_step_lstm(input, {weights[0], weights[1], weights[2], weights[3]}) * mix).sum();
+  };
+  for (at::Tensor& weight : weights) weight.requires_grad_(true);
+  loss().backward();
+  const at::NoGradGuard guard;
+  for (at::Tensor& weight : weights) {
+    for (std::int64_t i = 0; i < weight.numel(); ++i) {
+      double* const value = weight.data_ptr<double>() + i;
+      const double start = *value;
+      *value = start + 1e-5;
+      const double up = loss().item<double>();
+      *value = start - 1e-5;
+      const double down = loss().item<double>();
+      *value = start;
+      EXPECT_NEAR(weight.grad().flatten()[i].item<double>(), (up - down) / 2e-5, 1e-8);
+    }
+  }
+}
+
 TEST(Heads, ClipStartsAsTheScaledCosine) {
   const auto head = make_head({.head = "clip", .dim = 3, .rank = 2}, random_parameters(1));
   const at::NoGradGuard guard;
@@ -233,7 +192,9 @@ TEST(Heads, WhatDoesNotFitIsRefusedByName) {
   };
   EXPECT_NE(message([] { (void)head_kind("mpl"); }).find("mlp, cnn, lstm"), std::string::npos);
   EXPECT_NE(message([] { (void)parse_loss("l2"); }).find("mse, ce, bce, bt"), std::string::npos);
-  EXPECT_NE(message([] { check_loss(head_kind("clip"), Loss::kCe, 3); }).find("clip takes bt, mse, bce"),
+  EXPECT_NE(message([] {
+              check_loss(head_kind("clip"), Loss::kCe, 3);
+            }).find("clip takes bt, davidson, rao-kupper, plackett-luce, mse, bce"),
             std::string::npos);
   EXPECT_NE(message([] { check_loss(head_kind("mlp"), Loss::kBce, 3); }).find("drop-ties"), std::string::npos);
   EXPECT_NO_THROW(check_loss(head_kind("mlp"), Loss::kBce, 2));

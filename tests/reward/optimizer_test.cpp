@@ -14,7 +14,7 @@ TEST(AdamW, FirstStepByHand) {
   std::vector<float> first(2, 0.0F);
   std::vector<float> second(2, 0.0F);
   const std::vector<float> gradient = {0.5F, -4.0F};
-  adamw_update({.learning_rate = 0.1, .weight_decay = 0.2, .step = 1}, parameter, first, second, gradient);
+  adam_update({.learning_rate = 0.1, .weight_decay = 0.2, .step = 1}, parameter, first, second, gradient);
   EXPECT_NEAR(parameter[0], 1.0 * 0.98 - 0.1, 1e-6);
   EXPECT_NEAR(parameter[1], -2.0 * 0.98 + 0.1, 1e-6);
   EXPECT_NEAR(first[0], 0.05, 1e-7);
@@ -42,9 +42,23 @@ TEST(AdamW, AgreesWithTheFormulaInDoubleOverSteps) {
       const double v_hat = v[i] / (1.0 - std::pow(0.999, step));
       exact[i] = exact[i] * (1.0 - 1e-3) - 1e-2 * m_hat / (std::sqrt(v_hat) + 1e-8);
     }
-    adamw_update({.learning_rate = 1e-2, .weight_decay = 0.1, .step = step}, parameter, first, second, gradient);
+    adam_update({.learning_rate = 1e-2, .weight_decay = 0.1, .step = step}, parameter, first, second, gradient);
   }
   for (std::size_t i = 0; i < kCount; ++i) EXPECT_NEAR(parameter[i], exact[i], 2e-6) << i;
+}
+
+TEST(Adam, DecayIsPartOfTheGradientAndClippingScalesIt) {
+  // g = 0.5 * 4 + 0.2 * 1 = 2.2 and 0.5 * -4 + 0.2 * -2 = -2.4: the first step is lr * sign(g), the moments show g.
+  std::vector<float> parameter = {1.0F, -2.0F};
+  std::vector<float> first(2, 0.0F);
+  std::vector<float> second(2, 0.0F);
+  const std::vector<float> gradient = {4.0F, -4.0F};
+  adam_update({.learning_rate = 0.1, .weight_decay = 0.2, .decoupled = false, .gradient_factor = 0.5, .step = 1},
+              parameter, first, second, gradient);
+  EXPECT_NEAR(parameter[0], 0.9, 1e-6);
+  EXPECT_NEAR(parameter[1], -1.9, 1e-6);
+  EXPECT_NEAR(first[0], 0.22, 1e-6);
+  EXPECT_NEAR(second[1], 0.001 * 2.4 * 2.4, 1e-7);
 }
 
 }  // namespace

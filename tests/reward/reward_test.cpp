@@ -28,8 +28,8 @@ class TrainedReward : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     Examples examples;
-    examples.images = {kDim, random_rows(50, 1)};
-    examples.texts = {kDim, random_rows(50, 2)};
+    examples.images = {.dim = kDim, .values = random_rows(50, 1)};
+    examples.texts = {.dim = kDim, .values = random_rows(50, 2)};
     for (std::uint32_t i = 0; i < 50; ++i) {
       const float first = examples.images.values[i * kDim];
       for (auto& split : examples.points) split.push_back({i, i, first > 0.4F ? 2 : first > -0.4F ? 1 : 0});
@@ -94,7 +94,8 @@ TEST_P(TrainedReward, AClassifiersScoreIsItsExpectedLabel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Heads, TrainedReward, testing::Values("mlp", "cnn", "lstm", "linear", "interaction", "clip"),
+INSTANTIATE_TEST_SUITE_P(Heads, TrainedReward,
+                         testing::Values("mlp", "cnn", "lstm", "deep", "attention", "linear", "interaction", "clip"),
                          [](const auto& instance) { return instance.param; });
 
 class BadReward : public TrainedReward {

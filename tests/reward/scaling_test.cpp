@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/half.h"
+
 namespace imagerank::reward {
 namespace {
 
@@ -15,7 +17,8 @@ TEST(Scaler, WeightedStatisticsByHand) {
   const std::vector<double> image_counts = {3, 1, 0};
   const std::vector<float> texts = {0, 2, 4, 2};
   const std::vector<double> text_counts = {1, 1};
-  const Scaler scaler = Scaler::fit(2, images, image_counts, texts, text_counts);
+  const Scaler scaler =
+      Scaler::fit({.dim = 2, .values = images}, image_counts, {.dim = 2, .values = texts}, text_counts);
   std::vector<float> out(2);
   scaler.prepare_image(std::vector<float>{3, 9}, out);
   EXPECT_NEAR(out[0], 1.5 / std::sqrt(0.75), 1e-6);
@@ -23,6 +26,24 @@ TEST(Scaler, WeightedStatisticsByHand) {
   scaler.prepare_text(std::vector<float>{4, 2}, out);
   EXPECT_NEAR(out[0], 1.0, 1e-6);
   EXPECT_EQ(out[1], 0.0F);
+}
+
+TEST(VectorTable, HalvesAreWidenedExactly) {
+  std::vector<std::uint16_t> halves;
+  std::vector<float> expected;
+  for (int i = 0; i < 22; ++i) {  // no multiple of any vector width
+    halves.push_back(half_from_float(static_cast<float>(std::sin(i)) * (i % 3 == 0 ? 1e-6F : 10.0F)));
+    expected.push_back(float_from_half(halves.back()));
+  }
+  const VectorTable table{.dim = 11, .values = {}, .halves = halves, .owner = nullptr};
+  ASSERT_EQ(table.row_count(), 2U);
+  std::vector<float> row(11);
+  table.copy_row(1, row);
+  EXPECT_EQ(row, std::vector<float>(expected.begin() + 11, expected.end()));
+  const VectorTable same{.dim = 11, .values = expected, .halves = {}, .owner = nullptr};
+  std::vector<float> other(11);
+  same.copy_row(1, other);
+  EXPECT_EQ(row, other);
 }
 
 TEST(Scaler, UnitLength) {
