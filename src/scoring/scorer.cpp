@@ -6,11 +6,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "clip/encoder.h"
 #include "core/fail.h"
 #include "core/progress.h"
 #include "encoding/image_pipeline.h"
-#include "reward/reward.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank {
 namespace {
@@ -25,36 +24,10 @@ ScoredImage failed_item(std::string reason, std::string detail) {
   return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail)};
 }
 
-clip::Precision precision_of(const nlohmann::json& record) {
-  return record.value("precision", "fp32") == "bf16" ? clip::Precision::kBf16 : clip::Precision::kFp32;
-}
-
-clip::Encoder load_encoder(const reward::Reward& reward, const std::filesystem::path& folder,
-                           const ScorerOptions& options) {
-  const std::string model = options.model.empty() ? reward.model() : options.model;
-  if (model.empty()) {
-    fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model",
-         folder.string(), reward.encoder());
-  }
-  clip::EncoderOptions encoder_options;
-  encoder_options.precision = precision_of(reward.record());
-  encoder_options.allow_untrained = true;  // the reward was trained on it: whoever did that has been warned
-  const bool same_place = options.model.empty() || options.model == reward.model();
-  encoder_options.tokenizer_dir =
-      options.tokenizer.empty() && same_place ? reward.record().value("tokenizer", "") : options.tokenizer;
-  clip::Encoder encoder = clip::Encoder::load(model, encoder_options);
-  if (encoder.name() != reward.encoder()) {
-    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
-         folder.string(), reward.encoder(), model, encoder.name());
-  }
-  return encoder;
-}
-
 }  // namespace
 
 struct Scorer::State {
-  reward::Reward reward;
-  clip::Encoder encoder;
+  scoring::RewardedEncoder loaded;
   int threads = 1;
   std::size_t batch = 0;
   std::unordered_map<std::string, std::vector<float>> prompts;
@@ -76,8 +49,8 @@ void Scorer::State::encode_prompts(std::size_t count, const Prompt& prompt) {
   const auto repeated = std::ranges::unique(missing);
   missing.erase(repeated.begin(), repeated.end());
   if (missing.empty()) return;
-  const std::vector<float> vectors = encoder.embed_texts(missing).values;
-  const std::size_t dim = encoder.dim();
+  const std::vector<float> vectors = loaded.encoder->embed_texts(missing).values;
+  const std::size_t dim = loaded.encoder->dim();
   for (std::size_t i = 0; i < missing.size(); ++i) {
     const auto row = std::span(vectors).subspan(i * dim, dim);
     prompts.emplace(std::move(missing[i]), std::vector<float>(row.begin(), row.end()));
@@ -93,7 +66,7 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
   std::vector<std::size_t> good;
   const auto score_block = [&] {
     if (good.empty()) return;
-    const std::vector<float> scores = reward.score(images, texts, good.size()).score;
+    const std::vector<float> scores = loaded.reward.score(images, texts, good.size()).score;
     for (std::size_t i = 0; i < good.size(); ++i) results[good[i]].score = scores[i];
     images.clear();
     texts.clear();
@@ -104,7 +77,7 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
   encoding::ImageList list;
   list.count = count;
   list.source = source;
-  encoding::encode_images(encoding::vision_tower(encoder, batch), list, context, [&](encoding::ImageResult&& result) {
+  encoding::encode_images(encoding::vision_tower(*loaded.encoder, batch), list, context, [&](encoding::ImageResult&& result) {
     if (result.failure) {
       results[result.index] = failed_item(std::move(result.failure->reason), std::move(result.failure->detail));
       return;
@@ -129,16 +102,12 @@ Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& op
     fail(ErrorCode::kInvalidArgument, "scorer: expected threads 0 to 1024 and batch 0 to 4096, found {} and {}",
          options.threads, options.batch);
   }
-  reward::Reward head = reward::Reward::load(reward);
-  clip::Encoder encoder = load_encoder(head, reward, options);
-  if (encoder.dim() != head.dim()) {
-    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", reward.string(),
-         head.dim(), encoder.dim());
-  }
+  scoring::RewardedEncoder loaded =
+      scoring::load_rewarded_encoder(reward, {.model = options.model, .tokenizer = options.tokenizer});
   RunContext context;
   context.threads = options.threads;
   std::unique_ptr<State> state(
-      new State{std::move(head), std::move(encoder), context.thread_count(), options.batch, {}});
+      new State{std::move(loaded), context.thread_count(), options.batch, {}});
   return Scorer(std::move(state));
 }
 
@@ -165,13 +134,13 @@ std::vector<ScoredImage> Scorer::score(std::span<const ImagePrompt> items) const
 
 std::vector<float> Scorer::score_embeddings(std::span<const float> images, std::span<const float> texts,
                                             std::size_t count) const {
-  return state_->reward.score(images, texts, count).score;
+  return state_->loaded.reward.score(images, texts, count).score;
 }
 
-std::size_t Scorer::dim() const noexcept { return state_->reward.dim(); }
-const std::string& Scorer::head() const noexcept { return state_->reward.head(); }
-const std::string& Scorer::loss() const noexcept { return state_->reward.loss(); }
-const std::string& Scorer::encoder() const noexcept { return state_->reward.encoder(); }
-bool Scorer::untrained() const noexcept { return state_->encoder.untrained(); }
+std::size_t Scorer::dim() const noexcept { return state_->loaded.reward.dim(); }
+const std::string& Scorer::head() const noexcept { return state_->loaded.reward.head(); }
+const std::string& Scorer::loss() const noexcept { return state_->loaded.reward.loss(); }
+const std::string& Scorer::encoder() const noexcept { return state_->loaded.reward.encoder(); }
+bool Scorer::untrained() const noexcept { return state_->loaded.encoder->untrained(); }
 
 }  // namespace imagerank
