@@ -21,6 +21,7 @@ packages=(
   libcairo2-dev                            # the simulated world
   libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev
+  libboost-dev prometheus-cpp-dev          # serve: Beast and Asio, metrics
   libgtest-dev libgmock-dev libbenchmark-dev
   libspng-dev                              # the peer of benchmarks/pixels
 )

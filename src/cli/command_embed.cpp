@@ -276,7 +276,7 @@ void embed_tokens(const std::vector<std::int64_t>& tokens, std::size_t rows, con
 
 clip::Encoder load_encoder(const EmbedOptions& options, Terminal& terminal) {
   clip::EncoderOptions settings;
-  settings.precision = precision_of(options.precision);
+  settings.precision = clip::parse_precision(options.precision);
   settings.device = device_of(options.device);
   settings.tokenizer_dir = options.tokenizer;
   settings.need_tokenizer = !options.texts.empty();

@@ -35,7 +35,7 @@ onnx::Source load_source(const ExportOptions& options, Terminal& terminal) {
     const bool same_place = model.empty() || model == source.reward->model();
     if (model.empty()) model = source.reward->model();
     if (options.tokenizer.empty() && same_place) encoder.tokenizer_dir = record.value("tokenizer", "");
-    encoder.precision = precision_of(record.value("precision", "fp32"));
+    encoder.precision = clip::parse_precision(record.value("precision", "fp32"));
   }
   if (model.empty()) fail(ErrorCode::kInvalidArgument, "--model: expected a model, or --reward that names one");
   source.model = clip::load_model_info(model);

@@ -37,6 +37,7 @@ std::span<const Command> commands() {
       Command{"compare", "several rewards in one table, the best chosen on validation", model_command("compare")},
       Command{"rank", "images for one prompt, best first", model_command("rank")},
       Command{"score", "a table of images and prompts, or vectors, scored", model_command("score")},
+      Command{"serve", "rewards over HTTP, for training loops and pages", model_command("serve")},
       Command{"export", "tables, pairs, images and vectors as the files that other tools read", add_export},
       Command{"tokenize", "texts as the token ids a text tower takes", model_command("tokenize")},
       Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's",

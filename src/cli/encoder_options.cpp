@@ -8,13 +8,6 @@
 
 namespace imagerank::cli {
 
-clip::Precision precision_of(const std::string& name) {
-  if (name == "fp32") return clip::Precision::kFp32;
-  if (name == "bf16") return clip::Precision::kBf16;
-  if (name == "int8") return clip::Precision::kInt8;
-  fail(ErrorCode::kInvalidArgument, "--precision: expected fp32, bf16 or int8, found '{}'", name);
-}
-
 clip::Device device_of(const std::string& name) {
   if (name == "cpu") return clip::Device::kCpu;
   if (name == "cuda") return clip::Device::kCuda;
@@ -24,7 +17,7 @@ clip::Device device_of(const std::string& name) {
 NamedEncoder load_named_encoder(const std::string& model, const std::string& precision, const std::string& device,
                                 const std::string& tokenizer, bool allow_untrained) {
   clip::EncoderOptions options;
-  options.precision = precision_of(precision);
+  options.precision = clip::parse_precision(precision);
   options.device = device_of(device);
   options.tokenizer_dir = tokenizer;
   options.allow_untrained = allow_untrained;

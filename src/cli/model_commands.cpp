@@ -16,6 +16,7 @@
 #include "cli/command_rank.h"
 #include "cli/command_run.h"
 #include "cli/command_score.h"
+#include "cli/command_serve.h"
 #include "cli/command_tokenize.h"
 #include "cli/command_train.h"
 #include "clip/models.h"
@@ -51,6 +52,7 @@ constexpr std::array<std::pair<std::string_view, AddCommand*>, 13> kModelCommand
     {"compare", on_libtorch<add_compare>},
     {"rank", on_libtorch<add_rank>},
     {"score", on_libtorch<add_score>},
+    {"serve", on_libtorch<add_serve>},
     {"tokenize", on_libtorch<add_tokenize>},
     {"preprocess", on_libtorch<add_preprocess>},
     {"embed", on_libtorch<add_embed>},

@@ -105,6 +105,13 @@ void share(std::size_t count, std::size_t group, std::size_t threads,
 
 }  // namespace
 
+Precision parse_precision(const std::string& name) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    if (name == precision_name(precision)) return precision;
+  }
+  fail(ErrorCode::kInvalidArgument, "--precision: expected fp32, bf16 or int8, found '{}'", name);
+}
+
 struct Encoder::State {
   bool untrained = false;
   std::filesystem::path folder;

@@ -14,6 +14,8 @@ namespace imagerank::clip {
 
 enum class Precision { kFp32, kBf16, kInt8 };
 enum class Device { kCpu, kCuda };
+/// "fp32", "bf16", "int8". @throws Error kInvalidArgument naming them.
+[[nodiscard]] Precision parse_precision(const std::string& name);
 
 /// Which towers run.
 enum class Engine {

@@ -6,12 +6,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "clip/encoder.h"
 #include "core/fail.h"
 #include "core/half.h"
 #include "core/progress.h"
 #include "encoding/image_pipeline.h"
-#include "reward/reward.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank {
 namespace {
@@ -26,39 +25,10 @@ ScoredImage failed_item(std::string reason, std::string detail) {
   return {std::numeric_limits<float>::quiet_NaN(), std::move(reason), std::move(detail), 0.0F};
 }
 
-clip::Precision precision_of(const nlohmann::json& record) {
-  return record.value("precision", "fp32") == "bf16" ? clip::Precision::kBf16 : clip::Precision::kFp32;
-}
-
-clip::Encoder load_encoder(const reward::Reward& reward, const std::filesystem::path& folder,
-                           const ScorerOptions& options) {
-  const std::string model = options.model.empty() ? reward.model() : options.model;
-  if (model.empty()) {
-    fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model",
-         folder.string(),
-         reward.encoder().empty() ? fmt::format("(of vectors of {} numbers)", reward.dim()) : reward.encoder());
-  }
-  clip::EncoderOptions encoder_options;
-  encoder_options.precision = precision_of(reward.record());
-  encoder_options.allow_untrained = true;  // callers warn; who trained a reward on it has been warned before
-  const bool same_place = options.model.empty() || options.model == reward.model();
-  encoder_options.tokenizer_dir =
-      options.tokenizer.empty() && same_place ? reward.record().value("tokenizer", "") : options.tokenizer;
-  encoder_options.need_tokenizer = reward.reads_text();
-  clip::Encoder encoder = clip::Encoder::load(model, encoder_options);
-  // A published head does not name its encoder: the dimension, which the caller checks, is all there is to compare.
-  if (!reward.encoder().empty() && encoder.name() != reward.encoder()) {
-    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
-         folder.string(), reward.encoder(), model, encoder.name());
-  }
-  return encoder;
-}
-
 }  // namespace
 
 struct Scorer::State {
-  reward::Reward reward;
-  clip::Encoder encoder;
+  scoring::RewardedEncoder loaded;
   int threads = 1;
   std::size_t batch = 0;
   std::unordered_map<std::string, std::vector<float>> prompts;
@@ -80,8 +50,8 @@ void Scorer::State::encode_prompts(std::size_t count, const Prompt& prompt) {
   const auto repeated = std::ranges::unique(missing);
   missing.erase(repeated.begin(), repeated.end());
   if (missing.empty()) return;
-  const std::vector<float> vectors = encoder.embed_texts(missing).values;
-  const std::size_t dim = encoder.dim();
+  const std::vector<float> vectors = loaded.encoder->embed_texts(missing).values;
+  const std::size_t dim = loaded.encoder->dim();
   for (std::size_t i = 0; i < missing.size(); ++i) {
     const auto row = std::span(vectors).subspan(i * dim, dim);
     prompts.emplace(std::move(missing[i]), std::vector<float>(row.begin(), row.end()));
@@ -90,7 +60,7 @@ void Scorer::State::encode_prompts(std::size_t count, const Prompt& prompt) {
 
 std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& source, const Prompt& prompt) {
   if (prompts.size() > kMaxKeptPrompts) prompts.clear();
-  const bool reads_text = reward.reads_text();
+  const bool reads_text = loaded.reward.reads_text();
   if (reads_text) encode_prompts(count, prompt);
   std::vector<ScoredImage> results(count);
   std::vector<float> images;
@@ -98,7 +68,7 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
   std::vector<std::size_t> good;
   const auto score_block = [&] {
     if (good.empty()) return;
-    const reward::Scores scores = reward.score(images, texts, good.size());
+    const reward::Scores scores = loaded.reward.score(images, texts, good.size());
     for (std::size_t i = 0; i < good.size(); ++i) {
       results[good[i]].score = scores.score[i];
       if (!scores.deviation.empty()) results[good[i]].deviation = scores.deviation[i];
@@ -112,20 +82,21 @@ std::vector<ScoredImage> Scorer::State::run(std::size_t count, const Source& sou
   encoding::ImageList list;
   list.count = count;
   list.source = source;
-  encoding::encode_images(encoding::vision_tower(encoder, batch), list, context, [&](encoding::ImageResult&& result) {
-    if (result.failure) {
-      results[result.index] = failed_item(std::move(result.failure->reason), std::move(result.failure->detail));
-      return;
-    }
-    good.push_back(result.index);
-    // As the cache rounds them, so that scores here and those of `eval` are the same bits.
-    for (const float value : result.vector) images.push_back(float_from_half(half_from_float(value)));
-    if (reads_text) {
-      const std::vector<float>& text = prompts.at(prompt(result.index));
-      texts.insert(texts.end(), text.begin(), text.end());
-    }
-    if (good.size() == kScoredAtOnce) score_block();
-  });
+  encoding::encode_images(
+      encoding::vision_tower(*loaded.encoder, batch), list, context, [&](encoding::ImageResult&& result) {
+        if (result.failure) {
+          results[result.index] = failed_item(std::move(result.failure->reason), std::move(result.failure->detail));
+          return;
+        }
+        good.push_back(result.index);
+        // As the cache rounds them, so that scores here and those of `eval` are the same bits.
+        for (const float value : result.vector) images.push_back(float_from_half(half_from_float(value)));
+        if (reads_text) {
+          const std::vector<float>& text = prompts.at(prompt(result.index));
+          texts.insert(texts.end(), text.begin(), text.end());
+        }
+        if (good.size() == kScoredAtOnce) score_block();
+      });
   score_block();
   return results;
 }
@@ -140,16 +111,11 @@ Scorer Scorer::load(const std::filesystem::path& reward, const ScorerOptions& op
     fail(ErrorCode::kInvalidArgument, "scorer: expected threads 0 to 1024 and batch 0 to 4096, found {} and {}",
          options.threads, options.batch);
   }
-  reward::Reward head = reward::Reward::load(reward);
-  clip::Encoder encoder = load_encoder(head, reward, options);
-  if (encoder.dim() != head.dim()) {
-    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", reward.string(),
-         head.dim(), encoder.dim());
-  }
+  scoring::RewardedEncoder loaded =
+      scoring::load_rewarded_encoder(reward, {.model = options.model, .tokenizer = options.tokenizer});
   RunContext context;
   context.threads = options.threads;
-  std::unique_ptr<State> state(
-      new State{std::move(head), std::move(encoder), context.thread_count(), options.batch, {}});
+  std::unique_ptr<State> state(new State{std::move(loaded), context.thread_count(), options.batch, {}});
   return Scorer(std::move(state));
 }
 
@@ -176,14 +142,14 @@ std::vector<ScoredImage> Scorer::score(std::span<const ImagePrompt> items) const
 
 std::vector<float> Scorer::score_embeddings(std::span<const float> images, std::span<const float> texts,
                                             std::size_t count) const {
-  return state_->reward.score(images, texts, count).score;
+  return state_->loaded.reward.score(images, texts, count).score;
 }
 
-std::size_t Scorer::dim() const noexcept { return state_->reward.dim(); }
-int Scorer::ensemble() const noexcept { return state_->reward.ensemble(); }
-const std::string& Scorer::head() const noexcept { return state_->reward.head(); }
-const std::string& Scorer::loss() const noexcept { return state_->reward.loss(); }
-const std::string& Scorer::encoder() const noexcept { return state_->encoder.name(); }
-bool Scorer::untrained() const noexcept { return state_->encoder.untrained(); }
+std::size_t Scorer::dim() const noexcept { return state_->loaded.reward.dim(); }
+int Scorer::ensemble() const noexcept { return state_->loaded.reward.ensemble(); }
+const std::string& Scorer::head() const noexcept { return state_->loaded.reward.head(); }
+const std::string& Scorer::loss() const noexcept { return state_->loaded.reward.loss(); }
+const std::string& Scorer::encoder() const noexcept { return state_->loaded.encoder->name(); }
+bool Scorer::untrained() const noexcept { return state_->loaded.encoder->untrained(); }
 
 }  // namespace imagerank

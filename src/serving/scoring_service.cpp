@@ -1,0 +1,401 @@
+#include "serving/scoring_service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <new>
+#include <set>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "core/fail.h"
+#include "core/half.h"
+#include "core/hash.h"
+#include "core/progress.h"
+#include "images/preprocess.h"
+#include "serving/vector_cache.h"
+
+namespace imagerank::serving {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// An encoder that is served, and the vectors it gave.
+struct ServedEncoder {
+  std::shared_ptr<const clip::Encoder> encoder;
+  VectorCache images;
+  VectorCache prompts;
+  bool reads_text = false;  ///< a reward of it does; otherwise it may have no tokenizer
+
+  ServedEncoder(std::shared_ptr<const clip::Encoder> loaded, std::size_t cached)
+      : encoder(std::move(loaded)), images(cached), prompts(cached) {}
+};
+
+struct ServedReward {
+  reward::Reward reward;
+  std::size_t encoder = 0;  ///< index of the served encoders
+};
+
+/// A request under way.
+struct Job {
+  Work work;
+  Results results;
+  std::size_t left = 0;  ///< items that are not done; the queue's mutex
+  std::function<void(Results&&)> done;
+};
+
+struct Task {
+  std::shared_ptr<Job> job;
+  std::size_t item = 0;
+  Clock::time_point since;
+
+  [[nodiscard]] const Item& what() const { return job->work.items[item]; }
+  [[nodiscard]] ItemResult& result() const { return job->results[item]; }
+};
+
+void set_failure(const Task& task, std::string reason, std::string detail) {
+  ItemResult& result = task.result();
+  result.failure = {fmt::format("item {}", task.item), std::move(reason), std::move(detail)};
+  result.scores.assign(task.job->work.rewards.size(), std::numeric_limits<float>::quiet_NaN());
+  result.vector.clear();
+}
+
+}  // namespace
+
+void ServiceOptions::validate() const {
+  if (threads < 0 || threads > 1024 || max_batch > 4096 || max_wait_ms < 0 || max_wait_ms > 10'000 || max_queued == 0) {
+    fail(ErrorCode::kInvalidArgument,
+         "serve: expected threads 0 to 1024, a batch of 0 to 4096, a wait of 0 to 10000 ms and a queue of 1 or more, "
+         "found {}, {}, {} and {}",
+         threads, max_batch, max_wait_ms, max_queued);
+  }
+}
+
+struct ScoringService::State {
+  ServiceOptions options;
+  std::vector<std::unique_ptr<ServedEncoder>> encoders;
+  std::vector<ServedReward> rewards;
+  std::vector<RewardInfo> infos;
+  std::mutex head_mutex;  // heads are small beside the towers, and not thread-safe
+
+  std::mutex mutex;  // all below
+  std::condition_variable ready;
+  std::deque<Task> queue;
+  ServiceCounts counts;
+  bool draining = false;
+  bool stopped = false;
+  std::vector<std::jthread> workers;  // the last: they use the others
+
+  void load(const std::vector<RewardSource>& sources, const scoring::EncoderPlace& place);
+  void work();
+  std::vector<Task> take_batch();
+  void run(const std::vector<Task>& batch);
+  void run_on(std::size_t encoder, const std::vector<Task>& batch);
+  void finish(const std::vector<Task>& batch);
+  [[nodiscard]] bool uses(const Task& task, std::size_t encoder) const;
+  std::vector<VectorCache::Vector> prompt_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
+  std::vector<VectorCache::Vector> image_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
+  void score(std::size_t encoder, const std::vector<Task>& tasks, const std::vector<VectorCache::Vector>& images,
+             const std::vector<VectorCache::Vector>& prompts);
+};
+
+void ScoringService::State::load(const std::vector<RewardSource>& sources, const scoring::EncoderPlace& place) {
+  if (sources.empty()) fail(ErrorCode::kInvalidArgument, "--reward: expected at least one, found none");
+  std::set<std::string> names;
+  for (const RewardSource& source : sources) {
+    if (!names.insert(source.name).second) {
+      fail(ErrorCode::kInvalidArgument, "--reward: expected different names, found '{}' twice", source.name);
+    }
+    std::shared_ptr<const clip::Encoder> known;
+    const std::string wanted = reward::Reward::load(source.folder).encoder();
+    for (const auto& encoder : encoders) {
+      if (encoder->encoder->name() == wanted) known = encoder->encoder;
+    }
+    auto [reward, encoder] = scoring::load_rewarded_encoder(source.folder, place, known);
+    const auto same = std::ranges::find_if(encoders, [&](const auto& each) { return each->encoder == encoder; });
+    const auto index = static_cast<std::size_t>(same - encoders.begin());
+    if (same == encoders.end()) encoders.push_back(std::make_unique<ServedEncoder>(encoder, options.cached_vectors));
+    encoders[index]->reads_text = encoders[index]->reads_text || reward.reads_text();
+    infos.push_back({source.name, reward.head(), reward.loss(), encoder->name(), reward.dim(), encoder->untrained()});
+    rewards.push_back({std::move(reward), index});
+  }
+}
+
+void ScoringService::State::work() {
+  for (;;) {
+    const std::vector<Task> batch = take_batch();  // gone before the next is waited for: it holds requests
+    if (batch.empty()) return;
+    run(batch);
+    finish(batch);
+  }
+}
+
+/// Waits for work. @return empty once stopped and all is done.
+std::vector<Task> ScoringService::State::take_batch() {
+  std::unique_lock lock(mutex);
+  const std::size_t most = options.max_batch;
+  for (;;) {
+    ready.wait(lock, [&] { return stopped || !queue.empty(); });
+    if (queue.empty()) return {};
+    const Clock::time_point full = queue.front().since + std::chrono::milliseconds(options.max_wait_ms);
+    if (stopped || queue.size() >= most || Clock::now() >= full) break;
+    ready.wait_until(lock, full);  // another worker may take all there is meanwhile
+  }
+  // What is too little for a whole batch each is shared among the workers.
+  const std::size_t share = (queue.size() + workers.size() - 1) / workers.size();
+  std::vector<Task> batch;
+  for (std::size_t i = std::min(most, share); i > 0; --i) {
+    batch.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  if (!batch.empty()) ++counts.batches;
+  return batch;
+}
+
+bool ScoringService::State::uses(const Task& task, std::size_t encoder) const {
+  const Work& work = task.job->work;
+  const std::size_t asked = work.vectors ? 1 : work.rewards.size();
+  return std::any_of(work.rewards.begin(), work.rewards.begin() + static_cast<std::ptrdiff_t>(asked),
+                     [&](std::size_t reward) { return rewards[reward].encoder == encoder; });
+}
+
+void ScoringService::State::run(const std::vector<Task>& batch) {
+  for (std::size_t encoder = 0; encoder < encoders.size(); ++encoder) {
+    std::vector<Task> tasks;
+    for (const Task& task : batch) {
+      if (uses(task, encoder) && !task.result().failure) tasks.push_back(task);
+    }
+    if (tasks.empty()) continue;
+    try {
+      run_on(encoder, tasks);
+    } catch (const std::exception& error) {  // of all of them, and of nobody else
+      for (const Task& task : tasks) set_failure(task, "internal", error.what());
+    }
+  }
+}
+
+void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>& tasks) {
+  const std::vector<VectorCache::Vector> prompts = prompt_vectors(*encoders[encoder], tasks);
+  const std::vector<VectorCache::Vector> images = image_vectors(*encoders[encoder], tasks);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    ItemResult& result = tasks[i].result();
+    if (prompts[i] != nullptr) result.truncated = result.truncated || prompts[i]->truncated;
+    if (!tasks[i].job->work.vectors || result.failure) continue;
+    result.vector = (images[i] != nullptr ? images[i] : prompts[i])->values;
+  }
+  score(encoder, tasks, images, prompts);
+}
+
+/// [tasks]; null where there is no prompt.
+std::vector<VectorCache::Vector> ScoringService::State::prompt_vectors(ServedEncoder& encoder,
+                                                                       const std::vector<Task>& tasks) {
+  std::vector<VectorCache::Vector> vectors(tasks.size());
+  std::map<std::string, VectorCache::Vector> missing;
+  std::uint64_t hits = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const auto& prompt = tasks[i].what().prompt;
+    if (!prompt || (!encoder.reads_text && !tasks[i].job->work.vectors)) continue;
+    vectors[i] = encoder.prompts.find(*prompt);
+    if (vectors[i] == nullptr) missing.emplace(*prompt, nullptr);
+    hits += vectors[i] != nullptr ? 1 : 0;
+  }
+  std::vector<std::string> texts;
+  for (const auto& [text, vector] : missing) texts.push_back(text);
+  if (!texts.empty()) {
+    const clip::TextEmbeddings encoded = encoder.encoder->embed_texts(texts);
+    const std::size_t dim = encoder.encoder->dim();
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto row = std::span(encoded.values).subspan(i * dim, dim);
+      const VectorCache::Vector vector =
+          std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}, encoded.truncated[i]});
+      missing[texts[i]] = vector;
+      encoder.prompts.put(texts[i], vector);
+    }
+  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const auto& prompt = tasks[i].what().prompt;
+    if (vectors[i] != nullptr || !prompt) continue;
+    if (const auto made = missing.find(*prompt); made != missing.end()) vectors[i] = made->second;
+  }
+  const std::lock_guard lock(mutex);
+  counts.prompt_cache_hits += hits;
+  counts.prompts_encoded += texts.size();
+  return vectors;
+}
+
+/// [tasks]; null where there is no image, or it failed, which is noted.
+std::vector<VectorCache::Vector> ScoringService::State::image_vectors(ServedEncoder& encoder,
+                                                                      const std::vector<Task>& tasks) {
+  std::vector<VectorCache::Vector> vectors(tasks.size());
+  std::vector<std::size_t> good;
+  std::vector<std::string> keys(tasks.size());
+  std::vector<float> pixels;
+  std::uint64_t hits = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const auto& image = tasks[i].what().image;
+    if (!image) continue;
+    keys[i] = sha256_hex(*image);
+    vectors[i] = encoder.images.find(keys[i]);
+    if (vectors[i] != nullptr) {
+      ++hits;
+      continue;
+    }
+    try {
+      const auto bytes = std::as_bytes(std::span(*image));
+      const std::vector<float> own =
+          images::preprocess(images::decode_image(bytes, options.decode), encoder.encoder->preprocessing());
+      pixels.insert(pixels.end(), own.begin(), own.end());
+      good.push_back(i);
+    } catch (const Error& error) {
+      set_failure(tasks[i], images::failure_reason(error.code()), error.what());
+    } catch (const std::bad_alloc&) {
+      set_failure(tasks[i], "too_large", "out of memory");
+    }
+  }
+  if (!good.empty()) {
+    const std::size_t dim = encoder.encoder->dim();
+    std::vector<float> values(good.size() * dim);
+    encoder.encoder->embed_group(pixels, values);
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      const auto row = std::span(values).subspan(i * dim, dim);
+      vectors[good[i]] = std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}, false});
+      encoder.images.put(keys[good[i]], vectors[good[i]]);
+    }
+  }
+  const std::lock_guard lock(mutex);
+  counts.image_cache_hits += hits;
+  counts.images_encoded += good.size();
+  return vectors;
+}
+
+void ScoringService::State::score(std::size_t encoder, const std::vector<Task>& tasks,
+                                  const std::vector<VectorCache::Vector>& images,
+                                  const std::vector<VectorCache::Vector>& prompts) {
+  for (std::size_t reward = 0; reward < rewards.size(); ++reward) {
+    if (rewards[reward].encoder != encoder) continue;
+    std::vector<std::pair<std::size_t, std::size_t>> rows;  // task, and place among the rewards it asks for
+    std::vector<float> image_rows, prompt_rows;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const Work& work = tasks[i].job->work;
+      if (work.vectors || tasks[i].result().failure) continue;
+      for (std::size_t place = 0; place < work.rewards.size(); ++place) {
+        if (work.rewards[place] != reward) continue;
+        rows.emplace_back(i, place);
+        // As the cache of a workspace rounds them.
+        for (const float value : images[i]->values) image_rows.push_back(float_from_half(half_from_float(value)));
+        if (rewards[reward].reward.reads_text()) {
+          prompt_rows.insert(prompt_rows.end(), prompts[i]->values.begin(), prompts[i]->values.end());
+        }
+      }
+    }
+    if (rows.empty()) continue;
+    const std::lock_guard lock(head_mutex);
+    const std::vector<float> scores = rewards[reward].reward.score(image_rows, prompt_rows, rows.size()).score;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      tasks[rows[row].first].result().scores[rows[row].second] = scores[row];
+    }
+  }
+}
+
+void ScoringService::State::finish(const std::vector<Task>& batch) {
+  std::vector<std::shared_ptr<Job>> finished;
+  {
+    const std::lock_guard lock(mutex);
+    counts.items += batch.size();
+    for (const Task& task : batch) {
+      counts.failed += task.result().failure ? 1 : 0;
+      if (--task.job->left == 0) finished.push_back(task.job);
+    }
+  }
+  for (const auto& job : finished) job->done(std::move(job->results));
+}
+
+ScoringService::ScoringService(const std::vector<RewardSource>& rewards, const scoring::EncoderPlace& place,
+                               const ServiceOptions& options)
+    : state_(std::make_unique<State>()) {
+  options.validate();
+  state_->options = options;
+  state_->load(rewards, place);
+  if (options.max_batch == 0) {
+    for (const auto& served : state_->encoders) {
+      state_->options.max_batch = std::max(state_->options.max_batch, served->encoder->group_size());
+    }
+  }
+  RunContext context;
+  context.threads = options.threads;
+  const std::lock_guard lock(state_->mutex);  // workers count each other
+  for (int i = 0; i < context.thread_count(); ++i) {
+    state_->workers.emplace_back([state = state_.get()] { state->work(); });
+  }
+}
+
+ScoringService::~ScoringService() {
+  drain();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopped = true;
+  }
+  state_->ready.notify_all();
+  for (std::jthread& worker : state_->workers) worker.join();
+}
+
+bool ScoringService::submit(Work work, std::function<void(Results&&)> done) {
+  if (work.items.empty() || work.rewards.empty()) {
+    fail(ErrorCode::kInvalidArgument, "scoring: expected an item and a reward, found {} and {}", work.items.size(),
+         work.rewards.size());
+  }
+  for (const Item& item : work.items) {
+    if (work.vectors ? !item.image && !item.prompt : !item.image || !item.prompt) {
+      fail(ErrorCode::kInvalidArgument, "scoring: expected an image and a prompt with each item");
+    }
+  }
+  const auto job = std::make_shared<Job>();
+  job->results.resize(work.items.size());
+  if (!work.vectors) {
+    for (ItemResult& result : job->results) result.scores.resize(work.rewards.size());
+  }
+  job->left = work.items.size();
+  job->work = std::move(work);
+  job->done = std::move(done);
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->draining || state_->queue.size() + job->left > state_->options.max_queued) return false;
+    const Clock::time_point now = Clock::now();
+    for (std::size_t i = 0; i < job->work.items.size(); ++i) state_->queue.push_back({job, i, now});
+  }
+  state_->ready.notify_all();
+  return true;
+}
+
+void ScoringService::drain() {
+  const std::lock_guard lock(state_->mutex);
+  state_->draining = true;
+}
+
+bool ScoringService::draining() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->draining;
+}
+
+const std::vector<RewardInfo>& ScoringService::rewards() const noexcept { return state_->infos; }
+
+std::optional<std::size_t> ScoringService::find_reward(const std::string& name) const noexcept {
+  const auto& infos = state_->infos;
+  const auto found = std::ranges::find(infos, name, &RewardInfo::name);
+  if (found == infos.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - infos.begin());
+}
+
+ServiceCounts ScoringService::counts() const {
+  const std::lock_guard lock(state_->mutex);
+  ServiceCounts counts = state_->counts;
+  counts.queued = state_->queue.size();
+  return counts;
+}
+
+}  // namespace imagerank::serving
