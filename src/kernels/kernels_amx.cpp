@@ -39,7 +39,7 @@ void prepare() {
                                          .reserved = {},
                                          .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
                                          .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-  TileConfig current;  // NOLINT(cppcoreguidelines-pro-type-member-init): stored to
+  TileConfig current;  // not set: stored to
   _tile_storeconfig(&current);
   asm volatile("" : "+m"(current));  // all of it: GCC 12 tells of the first 8 bytes
   if (std::memcmp(&current, &kConfig, sizeof(kConfig)) != 0) _tile_loadconfig(&kConfig);

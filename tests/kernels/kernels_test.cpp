@@ -213,16 +213,16 @@ TEST_P(KernelsOf, TheCheckTellsARightTileFromAWrongOne) {
   for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
     const Tile& right = kernels_.tile(format);
     EXPECT_TRUE(tile_is_right(right, format)) << right.name;
-    static Tile kRight;
-    kRight = right;
+    static Tile right_tile;
+    right_tile = right;
     Tile wrong = right;
     wrong.run = [](const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
-                   bool /*add*/) { kRight.run(rows, stride, panel, steps, tile, false); };
+                   bool /*add*/) { right_tile.run(rows, stride, panel, steps, tile, false); };
     EXPECT_FALSE(tile_is_right(wrong, format)) << "sums that are not kept";
     wrong.run = [](const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
                    bool add) {
-      kRight.run(rows, stride, panel, steps, tile, add);
-      auto* const last = static_cast<std::byte*>(tile) + (kRight.height * kPanelColumns - 1) * sizeof(float);
+      right_tile.run(rows, stride, panel, steps, tile, add);
+      auto* const last = static_cast<std::byte*>(tile) + (right_tile.height * kPanelColumns - 1) * sizeof(float);
       std::memset(last, 0, sizeof(float));
     };
     EXPECT_FALSE(tile_is_right(wrong, format)) << "one number of all";
@@ -390,7 +390,8 @@ class EmulatedAmx : public testing::Test {
 
 /// Each test of the kernels over emulated tiles is worth what the emulation is.
 TEST_F(EmulatedAmx, Bf16SumsEvenAndOddNumbersApartWithoutDenormals) {
-  const auto one_row = [](std::vector<std::uint32_t> rows, std::vector<std::uint32_t> weights, float sum) {
+  const auto one_row = [](const std::vector<std::uint32_t>& rows, const std::vector<std::uint32_t>& weights,
+                          float sum) {
     std::array<std::uint32_t, 256> a{}, b{}, sums{std::bit_cast<std::uint32_t>(sum)};
     for (std::size_t k = 0; k < rows.size(); ++k) {
       a[k] = rows[k];
