@@ -38,11 +38,12 @@ std::string join_paths(const std::vector<std::filesystem::path>& paths) {
   return text;
 }
 
-bool has_hps_v2(const std::filesystem::path& folder) {
+/// Where a folder's weights are, if it has any: preprocessing needs none.
+std::optional<std::filesystem::path> weights_of(const std::filesystem::path& folder) {
   try {
-    return is_hps_v2(find_weight_files(folder).place);
+    return find_weight_files(folder).place;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound) return false;  // preprocessing needs no weights
+    if (error.code() == ErrorCode::kNotFound) return std::nullopt;
     throw;
   }
 }
@@ -134,9 +135,11 @@ ModelInfo load_model_info(const std::string& model) {
 images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder) {
   std::error_code ignored;
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  if (has("preprocessor_config.json")) return images::load_preprocess_options(folder);
   // A scorer's own way with images goes before what its architecture is used with elsewhere.
-  const bool hps = !has("preprocessor_config.json") && has_hps_v2(folder);
-  if (has("preprocessor_config.json") || (has("open_clip_config.json") && !hps) || (has("config.json") && !hps)) {
+  const std::optional<std::filesystem::path> weights = weights_of(folder);
+  const bool hps = weights && is_hps_v2(*weights);
+  if (!weights || (!hps && (has("open_clip_config.json") || has("config.json")))) {
     return images::load_preprocess_options(folder);
   }
   images::PreprocessOptions options;
