@@ -106,7 +106,8 @@ class AttentionHead final : public BaseHead {
   static constexpr std::int64_t kTokens = 16, kWidth = 64, kHeads = 4;
   struct Side {
     at::Tensor cut, place;  ///< [tokens, piece, width], [tokens, 1, width]
-    Linear query, key, value, out;
+    at::Tensor key;         ///< [width, width]: a bias would add the same to every token's weight
+    Linear query, value, out;
   };
   Side add_side(const std::string& name, const ParameterSource& source) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(piece_));
@@ -114,7 +115,7 @@ class AttentionHead final : public BaseHead {
     side.cut = add(name + ".cut", {kTokens, piece_, kWidth}, bound, source);
     side.place = add(name + ".place", {kTokens, 1, kWidth}, bound, source);
     side.query = add_linear(name + ".query", kWidth, kWidth, source);
-    side.key = add_linear(name + ".key", kWidth, kWidth, source);
+    side.key = add(name + ".key", {kWidth, kWidth}, 1.0 / std::sqrt(static_cast<double>(kWidth)), source);
     side.value = add_linear(name + ".value", kWidth, kWidth, source);
     side.out = add_linear(name + ".out", kWidth, kWidth, source);
     return side;
@@ -130,7 +131,7 @@ class AttentionHead final : public BaseHead {
     };
     const at::Tensor scale = at::full({}, 1.0 / std::sqrt(static_cast<double>(kWidth / kHeads)), from.options());
     const at::Tensor weights =
-        at::softmax(at::matmul(split(side.query(from)), split(side.key(to)).transpose(2, 3)) * scale, -1);
+        at::softmax(at::matmul(split(side.query(from)), split(at::linear(to, side.key)).transpose(2, 3)) * scale, -1);
     const at::Tensor seen = at::matmul(weights, split(side.value(to))).transpose(1, 2);
     return from + side.out(seen.reshape({-1, kTokens, kWidth}));
   }
