@@ -387,7 +387,8 @@ int run_embed(const EmbedOptions& options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_embed(CLI::App& command) {
   const auto options = std::make_shared<EmbedOptions>();
-  command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
+  command.add_option("--model", options->model, "builtin/sample, a pulled hub id or open_clip pair, or a folder")
+      ->required();
   auto* images = command.add_option("--images", options->images, "Image files, folders, or @LIST with a path a line");
   command.add_flag("--exif-orientation", options->exif_orientation, "Turn images as their EXIF says")->needs(images);
   command.add_option("--texts", options->texts, "A text a line; .jsonl: {\"text\"} a line");

@@ -77,7 +77,8 @@ int run_encode(const EncodeCommandOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_encode(CLI::App& command) {
   const auto options = std::make_shared<EncodeCommandOptions>();
   command.add_option("--data", options->data, "The workspace folder")->required();
-  command.add_option("--model", options->model, "builtin/sample, or a model folder")->required();
+  command.add_option("--model", options->model, "builtin/sample, a pulled hub id or open_clip pair, or a folder")
+      ->required();
   command.add_option("--precision", options->precision, "fp32 | bf16 | int8")->capture_default_str();
   command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
   command.add_option("--batch", options->batch, "Images a tower call; if not given, what suits the encoder")

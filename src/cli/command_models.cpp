@@ -6,6 +6,7 @@
 #include <memory>
 #include <ostream>
 
+#include "cli/models_output.h"
 #include "clip/engine.h"
 #include "clip/models.h"
 #include "core/fail.h"
@@ -36,7 +37,9 @@ std::vector<std::pair<std::string, std::string>> engines_of(const clip::ModelCon
   return engines;
 }
 
-nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
+}  // namespace
+
+nlohmann::ordered_json model_json(const clip::ModelInfo& info) {
   const clip::ModelConfig& config = info.config;
   nlohmann::ordered_json object = {{"name", info.name},
                                    {"path", info.folder.string()},
@@ -65,16 +68,7 @@ nlohmann::ordered_json to_json(const clip::ModelInfo& info) {
   return object;
 }
 
-void print_list(std::ostream& out, const std::vector<clip::ModelInfo>& models) {
-  if (models.empty()) out << "no model: neither beside the program nor in IMAGERANK_ASSETS lies a sample folder\n";
-  for (const clip::ModelInfo& info : models) {
-    out << fmt::format("{:<16} {:>14} parameters  {}  {}\n", info.name,
-                       with_thousands(static_cast<std::uint64_t>(info.config.parameter_count())),
-                       info.config.untrained ? "random    " : "pretrained", info.folder.string());
-  }
-}
-
-void print_info(std::ostream& out, const clip::ModelInfo& info) {
+void print_model(std::ostream& out, const clip::ModelInfo& info) {
   const clip::ModelConfig& config = info.config;
   const auto tower = [](const clip::TowerConfig& shape) {
     return fmt::format("{} wide, {} layers, {} heads, mlp {}, {}", shape.width, shape.layers, shape.heads,
@@ -100,6 +94,8 @@ void print_info(std::ostream& out, const clip::ModelInfo& info) {
   }
 }
 
+namespace {
+
 clip::ModelInfo make_random(const ModelsOptions& options, Terminal& terminal) {
   clip::ModelConfig config = clip::named_model_config(options.architecture);
   if (options.activation == "gelu") {
@@ -120,26 +116,15 @@ clip::ModelInfo make_random(const ModelsOptions& options, Terminal& terminal) {
 }  // namespace
 
 int run_models(const ModelsOptions& options, Terminal& terminal) {
-  std::vector<clip::ModelInfo> models;
-  if (options.action == "list") {
-    models = clip::list_builtin_models();
-  } else if (options.action == "info") {
-    models.push_back(clip::load_model_info(options.model));
-  } else if (options.action == "random") {
-    models.push_back(make_random(options, terminal));
-  } else {
-    fail(ErrorCode::kInvalidArgument, "models: expected list, info or random, found '{}'", options.action);
-  }
+  if (options.action == "list") return list_models(terminal);
+  if (options.action == "pull") return pull_model(options, hub::settings_from_environment(), terminal);
+  if (options.action != "info" && options.action != "random")
+    fail(ErrorCode::kInvalidArgument, "models: expected list, pull, info or random, found '{}'", options.action);
+  const clip::ModelInfo info =
+      options.action == "info" ? clip::load_model_info(options.model) : make_random(options, terminal);
   nlohmann::ordered_json object;
-  object["models"] = nlohmann::ordered_json::array();
-  for (const clip::ModelInfo& info : models) object["models"].push_back(to_json(info));
-  terminal.result(object, [&](std::ostream& out) {
-    if (options.action == "list") {
-      print_list(out, models);
-    } else {
-      print_info(out, models.front());
-    }
-  });
+  object["models"] = {model_json(info)};
+  terminal.result(object, [&](std::ostream& out) { print_model(out, info); });
   return 0;
 }
 
@@ -152,9 +137,19 @@ std::function<int(Terminal&)> add_models(CLI::App& command) {
     return action;
   };
   command.require_subcommand(1);
-  add_action("list", "Models that need no download");
-  CLI::App* const info = add_action("info", "What a model folder holds");
-  info->add_option("model", options->model, "builtin/sample, or a model folder")->required();
+  add_action("list", "Models that are here, and those that `pull` knows");
+  CLI::App* const pull = add_action("pull", "A published model from a hub, resumed and checked");
+  pull->add_option("name", options->model, "A hub id (openai/clip-vit-base-patch32) or an open_clip pair")->required();
+  pull->add_option("--revision", options->revision, "A branch, a tag or a commit (default: main)");
+  pull->add_option("--concurrency", options->concurrency, "Files at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  pull->add_option("--retries", options->retries, "Further tries in a row that bring nothing")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  pull->add_flag("--dry-run", options->dry_run, "List the files and their bytes; transfer nothing");
+  CLI::App* const info = add_action("info", "What a model holds");
+  info->add_option("model", options->model, "builtin/sample, a model that was pulled, or a folder")->required();
   CLI::App* const random = add_action("random", "A model of random weights, for tests and timings");
   random->add_option("architecture", options->architecture, "b32 | b16 | l14 | h14 | tiny")->required();
   random->add_option("--out", options->out, "The folder to write")->required();
@@ -163,7 +158,10 @@ std::function<int(Terminal&)> add_models(CLI::App& command) {
                      "A folder whose tokenizer is copied; the vocabulary follows it");
   random->add_option("--activation", options->activation, "quick_gelu | gelu (default: the architecture's own)");
   command.footer(
-      "Example:\n  imagerank models info builtin/sample\n  imagerank models random b32 --out random-b32 --seed 1");
+      "Examples:\n"
+      "  imagerank models pull openai/clip-vit-base-patch32\n"
+      "  imagerank models info builtin/sample\n"
+      "  imagerank models random b32 --out random-b32 --seed 1");
   return [options](Terminal& terminal) { return run_models(*options, terminal); };
 }
 

@@ -14,8 +14,12 @@ class App;
 namespace imagerank::cli {
 
 struct ModelsOptions {
-  std::string action;               ///< "list" | "info" | "random"
-  std::string model;                ///< info: a name or a folder
+  std::string action;               ///< "list" | "pull" | "info" | "random"
+  std::string model;                ///< pull, info: a name; info: or a folder
+  std::string revision;             ///< pull: a branch, a tag or a commit; "": the name's own, or "main"
+  int concurrency = 4;              ///< pull: files at once
+  int retries = 5;                  ///< pull: further tries in a row that bring nothing
+  bool dry_run = false;             ///< pull: transfer nothing
   std::string architecture;         ///< random: "b32" | "b16" | "l14" | "h14" | "tiny"
   std::filesystem::path out;        ///< random
   std::uint64_t seed = 0;           ///< random

@@ -8,6 +8,7 @@
 #include <memory>
 #include <ostream>
 
+#include "cli/transfer_output.h"
 #include "core/fail.h"
 #include "hub/pull.h"
 #include "preferences/import.h"
@@ -113,39 +114,7 @@ std::vector<Part> plan(const PullOptions& options) {
   return parts;
 }
 
-/// Megabytes rather than bytes: the rate and the time left are the terminal's.
-RunContext in_megabytes(RunContext context) {
-  if (!context.progress) return context;
-  context.progress = [show = context.progress](Progress progress) {
-    constexpr std::uint64_t kMegabyte = 1000000;
-    if (progress.total >= 10 * kMegabyte) {
-      progress.stage += " (MB)";
-      progress.done /= kMegabyte;
-      progress.total /= kMegabyte;
-    } else {
-      progress.stage += " (bytes)";
-    }
-    show(progress);
-  };
-  return context;
-}
-
-std::string amount(std::uint64_t bytes) {
-  constexpr std::array kUnits = {"bytes", "kB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1000.0 && unit + 1 < kUnits.size(); ++unit) value /= 1000.0;
-  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
 nlohmann::ordered_json as_json(const PullOptions& options, const std::vector<Part>& parts, const Totals& totals) {
-  nlohmann::ordered_json failed = nlohmann::ordered_json::object();
-  nlohmann::ordered_json examples = nlohmann::ordered_json::object();
-  for (const ItemFailure& failure : totals.failed) {
-    failed[failure.reason] = failed.value(failure.reason, 0) + 1;
-    if (!examples.contains(failure.reason))
-      examples[failure.reason] = {{"file", failure.item}, {"detail", failure.detail}};
-  }
   nlohmann::ordered_json sources = nlohmann::ordered_json::array();
   for (const Part& part : parts) {
     nlohmann::ordered_json paths = nlohmann::ordered_json::array();
@@ -156,26 +125,21 @@ nlohmann::ordered_json as_json(const PullOptions& options, const std::vector<Par
     sources.push_back(
         {{"dataset", part.request.repository.id}, {"revision", part.result.commit}, {"files", std::move(paths)}});
   }
-  return {{"dataset", options.dataset}, {"revision", parts.front().result.commit},
-          {"files", totals.files},      {"bytes", totals.bytes},
-          {"cached", totals.cached},    {"transferred", totals.transferred},
-          {"failed", failed},           {"examples", examples},
-          {"dry_run", options.dry_run}, {"sources", sources}};
-}
-
-void print_files(std::ostream& out, const std::vector<Part>& parts) {
-  for (const Part& part : parts) {
-    for (const hub::PulledFile& file : part.result.files) {
-      out << fmt::format("{:>15}  {}  {}:{}\n", with_thousands(file.size), file.cached ? "cached" : "to get",
-                         part.request.repository.id, file.path);
-    }
-  }
+  nlohmann::ordered_json object = {{"dataset", options.dataset}, {"revision", parts.front().result.commit},
+                                   {"files", totals.files},      {"bytes", totals.bytes},
+                                   {"cached", totals.cached},    {"transferred", totals.transferred}};
+  add_failures(object, totals.failed);
+  object["dry_run"] = options.dry_run;
+  object["sources"] = std::move(sources);
+  return object;
 }
 
 void print(std::ostream& out, const PullOptions& options, const std::vector<Part>& parts, const Totals& totals,
            const preferences::ImportCounts* counts) {
   const auto number = [](std::int64_t value) { return with_thousands(static_cast<std::uint64_t>(value)); };
-  if (options.dry_run) print_files(out, parts);
+  for (const Part& part : parts) {
+    if (options.dry_run) out << file_lines(part.request.repository.id, part.result.files);
+  }
   for (const Part& part : parts)
     out << fmt::format("dataset   {} at {}\n", part.request.repository.id, part.result.commit);
   out << fmt::format("files     {}, {}; {} of them there before\n", with_thousands(totals.files), amount(totals.bytes),

@@ -41,7 +41,8 @@ std::span<const Command> commands() {
       Command{"preprocess", "images as the tensor a vision tower takes, equal to Pillow's",
               model_command("preprocess")},
       Command{"embed", "images, texts, pixels or tokens as vectors in a .npy file", model_command("embed")},
-      Command{"models", "the encoders there are; what one holds; one of random weights", model_command("models")},
+      Command{"models", "the encoders there are; pulled ones; what one holds; one of random weights",
+              model_command("models")},
       Command{"run", "the stages of a TOML file in order, unchanged ones skipped", model_command("run")},
   };
   return kCommands;

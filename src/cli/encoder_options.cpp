@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "clip/published.h"
 #include "core/fail.h"
 
 namespace imagerank::cli {
@@ -28,12 +29,14 @@ NamedEncoder load_named_encoder(const std::string& model, const std::string& pre
   options.tokenizer_dir = tokenizer;
   options.allow_untrained = allow_untrained;
   auto encoder = clip::Encoder::load(model, options);
-  // A built-in model is found from anywhere by its name, a folder only by its whole path.
-  nlohmann::json record = {{"encoder", encoder.name()},
-                           {"model", model.starts_with("builtin/") ? model : encoder.folder().string()},
-                           {"precision", precision},
-                           {"tokenizer", tokenizer.empty() ? "" : std::filesystem::canonical(tokenizer).string()},
-                           {"encoder_untrained", encoder.untrained()}};
+  // A model with a name is found from anywhere by it, a folder only by its whole path.
+  const std::optional<std::string> cached = clip::cached_model_name(encoder.folder());
+  nlohmann::json record = {
+      {"encoder", encoder.name()},
+      {"model", model.starts_with("builtin/") ? model : cached.value_or(encoder.folder().string())},
+      {"precision", precision},
+      {"tokenizer", tokenizer.empty() ? "" : std::filesystem::canonical(tokenizer).string()},
+      {"encoder_untrained", encoder.untrained()}};
   return {std::move(encoder), std::move(record)};
 }
 

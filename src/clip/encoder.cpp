@@ -14,6 +14,7 @@
 #include "clip/engine.h"
 #include "clip/model_config.h"
 #include "clip/models.h"
+#include "clip/published.h"
 #include "clip/untrained.h"
 #include "clip/weight_reader.h"
 #include "core/fail.h"
@@ -37,6 +38,14 @@ std::string slug(const std::string& name) {
   return result.empty() ? "model" : result;
 }
 
+/// What a model is called: its folder's name, or its repository's in the cache of a hub.
+std::string title(const std::filesystem::path& folder) {
+  const std::optional<std::string> cached = cached_model_name(folder);
+  if (!cached) return folder.filename().string();
+  const std::size_t slash = cached->find('/');
+  return cached->substr(slash + 1, cached->find('@') - slash - 1);
+}
+
 /// All that decides on the vectors.
 std::string content_hash(const std::filesystem::path& folder, const std::filesystem::path& tokenizer_folder,
                          TextCleaning cleaning) {
@@ -58,6 +67,16 @@ std::string content_hash(const std::filesystem::path& folder, const std::filesys
   for (const std::string& name : find_tokenizer_files(tokenizer_folder)) add(tokenizer_folder / name);
   if (cleaning == TextCleaning::kOpenAi) hash.update("text-cleaning openai\n");
   return hash.hex_digest();
+}
+
+std::filesystem::path tokenizer_folder_of(const std::filesystem::path& folder, const EncoderOptions& options) {
+  return options.tokenizer_dir.empty() ? folder : options.tokenizer_dir;
+}
+
+/// @param folder  absolute.
+std::string name_of(const std::filesystem::path& folder, const EncoderOptions& options) {
+  const std::string hash = content_hash(folder, tokenizer_folder_of(folder, options), options.text_cleaning);
+  return fmt::format("{}-{}-{}", slug(title(folder)), precision_name(options.precision), hash.substr(0, 8));
 }
 
 /// Calls work(first, last) for shares of [0, count), as equal as whole turns of all threads make them, of `group` at
@@ -163,7 +182,7 @@ Encoder::~Encoder() = default;
 
 Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
   auto state = std::make_unique<State>();
-  state->folder = std::filesystem::canonical(resolve_model(model));
+  state->folder = std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true));
   const ModelConfig config = load_model_config(state->folder);
   if (config.untrained && !options.allow_untrained) {
     fail(ErrorCode::kRefused,
@@ -181,14 +200,17 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
   state->config = weights.config();
   state->engine = make_engine(weights, options);
   state->untrained = config.untrained || weights_look_random(weights);
-  const std::filesystem::path tokenizer_folder = options.tokenizer_dir.empty() ? state->folder : options.tokenizer_dir;
+  const std::filesystem::path tokenizer_folder = tokenizer_folder_of(state->folder, options);
   if (options.need_tokenizer) {
     state->tokenizer.emplace(Tokenizer::load(tokenizer_folder, options.text_cleaning));
     state->check_tokenizer(tokenizer_folder);
   }
-  state->name = fmt::format("{}-{}-{}", slug(state->folder.filename().string()), precision_name(options.precision),
-                            content_hash(state->folder, tokenizer_folder, options.text_cleaning).substr(0, 8));
+  state->name = name_of(state->folder, options);
   return Encoder(std::move(state));
+}
+
+std::string encoder_name(const std::string& model, const EncoderOptions& options) {
+  return name_of(std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true)), options);
 }
 
 std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::size_t count) const {

@@ -43,7 +43,7 @@ struct TextEmbeddings {
 /// kTorch it may differ by float rounding. Its calls use as many threads as set_tower_threads said (clip/models.h).
 class Encoder {
  public:
-  /// @param model  a name ("builtin/sample") or a folder; see resolve_model.
+  /// @param model  a name ("builtin/sample", a hub id that was pulled) or a folder; see resolve_model.
   /// @throws Error kNotFound, kCorruptData, kRefused, kUnavailable.
   static Encoder load(const std::string& model, const EncoderOptions& options);
   Encoder(Encoder&&) noexcept;
@@ -84,8 +84,13 @@ class Encoder {
   std::unique_ptr<State> state_;
 };
 
+/// What Encoder::name() would be with these options, without loading the towers. @throws Error as Encoder::load.
+[[nodiscard]] std::string encoder_name(const std::string& model, const EncoderOptions& options);
+
 /// The folder of a model name: "builtin/sample" is assets/sample beside the program or in the source tree
-/// (IMAGERANK_ASSETS overrides); anything else must be a folder. @throws Error kNotFound, saying what was tried.
-[[nodiscard]] std::filesystem::path resolve_model(const std::string& model);
+/// (IMAGERANK_ASSETS overrides); then a folder; then a hub id or an open_clip pair (see clip/published.h) that lies in
+/// the cache of Hugging Face's tools. No network. @param needs_weights  a cached model that has only its config or its
+/// tokenizer is then kNotFound. @throws Error kNotFound, saying what was tried and how to pull it.
+[[nodiscard]] std::filesystem::path resolve_model(const std::string& model, bool needs_weights = false);
 
 }  // namespace imagerank::clip

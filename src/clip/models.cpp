@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "clip/published.h"
 #include "clip/weights.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "hub_cache/environment.h"
 
 namespace imagerank::clip {
 namespace {
@@ -35,9 +37,36 @@ std::string join_paths(const std::vector<std::filesystem::path>& paths) {
   return text;
 }
 
+std::string pull_arguments(const HubName& name) {
+  return name.revision == "main" ? name.repository : fmt::format("{} --revision {}", name.repository, name.revision);
+}
+
+[[noreturn]] void fail_not_pulled(const std::string& model, const HubName& name) {
+  const std::string cache = hub_cache::cache_folder(hub_cache::process_environment()).string();
+  if (find_published(name.repository) != nullptr) {
+    fail(ErrorCode::kNotFound, "model {}: not pulled yet, expected it in {}; `imagerank models pull {}` brings it",
+         model, cache, pull_arguments(name));
+  }
+  const std::string near = suggestion(model);
+  fail(ErrorCode::kNotFound,
+       "model {}: expected {}, a folder, or a hub id that was pulled into {}, found none of them{}", model,
+       kBuiltinSample, cache,
+       near.empty() ? fmt::format("; `imagerank models pull {}` brings it if it is a hub id", pull_arguments(name))
+                    : near);
+}
+
+/// Whole ones: a link of the cache whose blob is not there yet leads nowhere.
+bool holds_weights(const std::filesystem::path& snapshot) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(snapshot, error)) {
+    if (is_weight_file(entry.path().filename().string()) && entry.is_regular_file(error)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-std::filesystem::path resolve_model(const std::string& model) {
+std::filesystem::path resolve_model(const std::string& model, bool needs_weights) {
   if (model == kBuiltinSample) {
     const std::vector<std::filesystem::path> candidates = sample_candidates();
     for (const std::filesystem::path& candidate : candidates) {
@@ -46,11 +75,21 @@ std::filesystem::path resolve_model(const std::string& model) {
     fail(ErrorCode::kNotFound, "model {}: expected its folder at {}, found none", model, join_paths(candidates));
   }
   if (model.empty()) fail(ErrorCode::kNotFound, "model: expected {} or a folder, found an empty name", kBuiltinSample);
-  if (!std::filesystem::is_directory(model)) {
-    fail(ErrorCode::kNotFound, "model {}: expected {} or a folder with config.json and model.safetensors, found {}",
-         model, kBuiltinSample, std::filesystem::exists(model) ? "a file" : "no such folder");
+  std::error_code error;
+  if (std::filesystem::is_directory(model, error)) return model;
+  const std::optional<HubName> name = parse_hub_name(model);
+  if (!name || std::filesystem::exists(model, error)) {
+    fail(ErrorCode::kNotFound,
+         "model {}: expected {}, a hub id or a folder with config.json and model.safetensors, found {}{}", model,
+         kBuiltinSample, std::filesystem::exists(model, error) ? "a file" : "no such folder", suggestion(model));
   }
-  return model;
+  const std::optional<std::filesystem::path> snapshot = find_cached_model(*name);
+  if (!snapshot) fail_not_pulled(model, *name);
+  if (needs_weights && !holds_weights(*snapshot)) {
+    fail(ErrorCode::kNotFound, "model {}: expected weights in {}, found none; `imagerank models pull {}` brings them",
+         model, snapshot->string(), pull_arguments(*name));
+  }
+  return *snapshot;
 }
 
 std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folder) {
@@ -66,7 +105,7 @@ std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folde
 ModelInfo load_model_info(const std::string& model) {
   ModelInfo info;
   info.name = model;
-  info.folder = std::filesystem::canonical(resolve_model(model));
+  info.folder = std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true));
   info.config = load_model_config(info.folder);
   const WeightFile weights = find_weight_file(info.folder);
   info.weights = weights.path;

@@ -12,12 +12,15 @@
 
 #include "core/item_failure.h"
 #include "hub/blob_hash.h"
-#include "hub/cache.h"
 #include "hub/http.h"
 #include "hub/repository.h"
 #include "hub/retry.h"
+#include "hub_cache/cache.h"
 
 namespace imagerank::hub {
+
+using hub_cache::BlobLock;
+using hub_cache::RepositoryCache;
 
 /// What one file's transfer needs beside itself. `moved` hears of bytes as they arrive (negative: they were thrown
 /// away, to start over) and may be called from any thread.

@@ -11,10 +11,10 @@
 
 #include "core/fail.h"
 #include "hub/blob_transfer.h"
-#include "hub/cache.h"
 #include "hub/http.h"
 #include "hub/listing.h"
 #include "hub/retry.h"
+#include "hub_cache/cache.h"
 
 namespace imagerank::hub {
 namespace {
@@ -82,12 +82,14 @@ class Pull {
     }
     if (listing.files.empty()) fail_no_match();
     result_.commit = listing.commit;
+    choose(listing.files);
     sort_out(listing);
     if (request_.dry_run) {
       for (const RemoteFile& file : missing_) keep(file, false);
     } else {
       transfer_all();
-      if (result_.failed.empty()) cache_.write_ref(request_.repository.revision, listing.commit);
+      if (result_.failed.empty() && !listing.files.empty())
+        cache_.write_ref(request_.repository.revision, listing.commit);
     }
     std::ranges::sort(result_.files, {}, &PulledFile::path);
     return std::move(result_);
@@ -114,16 +116,27 @@ class Pull {
            repository.title(), repository.revision, settings_.cache.string());
     }
     result_.commit = *commit;
-    for (const RemoteFile& file : cache_.files(*commit)) {
-      if (!is_wanted(file.path, request_.patterns)) continue;
+    std::vector<RemoteFile> files = cache_.files(*commit);
+    std::erase_if(files, [&](const RemoteFile& file) { return !is_wanted(file.path, request_.patterns); });
+    if (files.empty()) fail_no_match();
+    choose(files);
+    for (const RemoteFile& file : files) {
       if (file.etag.empty()) {
         result_.failed.push_back({file.path, "missing", "a link of the cache that leads nowhere"});
       } else {
         keep(file, true);
       }
     }
-    if (result_.files.empty() && result_.failed.empty()) fail_no_match();
     return std::move(result_);
+  }
+
+  /// Leaves the files that the request chooses.
+  void choose(std::vector<RemoteFile>& files) const {
+    if (!request_.choose) return;
+    std::vector<std::string> paths;
+    for (const RemoteFile& file : files) paths.push_back(file.path);
+    const std::vector<std::string> chosen = request_.choose(paths);
+    std::erase_if(files, [&](const RemoteFile& file) { return std::ranges::find(chosen, file.path) == chosen.end(); });
   }
 
   /// What is there, what only lacks its link, what is to come.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,10 @@ namespace imagerank::hub {
 struct PullRequest {
   Repository repository;
   std::vector<std::string> patterns;  ///< as is_wanted(); empty: every file
-  bool dry_run = false;               ///< only look: nothing is transferred or written
+  /// Which of the files that the patterns name, where one depends on which others there are; empty: all of them. An
+  /// empty answer transfers nothing.
+  std::function<std::vector<std::string>(const std::vector<std::string>& paths)> choose;
+  bool dry_run = false;  ///< only look: nothing is transferred or written
 };
 
 struct PulledFile {

@@ -1,49 +1,24 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "hub_cache/repository.h"
+
 namespace imagerank::hub {
 
-enum class RepositoryKind { kModel, kDataset };
-
-/// A repository of the hub at a branch, tag or commit.
-struct Repository {
-  RepositoryKind kind = RepositoryKind::kDataset;
-  std::string id;  ///< "ORG/NAME", or "NAME"
-  std::string revision = "main";
-
-  /// @throws Error kInvalidArgument if the id or the revision could not be one.
-  void validate() const;
-  /// "dataset ORG/NAME"
-  [[nodiscard]] std::string title() const;
-  /// "datasets--ORG--NAME", the folder in the cache.
-  [[nodiscard]] std::string folder_name() const;
-  /// "datasets/ORG/NAME", or "ORG/NAME" for a model: where its page and its files are below the endpoint.
-  [[nodiscard]] std::string page() const;
-  /// "datasets/ORG/NAME" or "models/ORG/NAME": below <endpoint>/api/.
-  [[nodiscard]] std::string api_path() const;
-};
-
-/// One file of a repository at a commit.
-struct RemoteFile {
-  std::string path;        ///< relative, with slashes; safe to put below a folder
-  std::uint64_t size = 0;  ///< bytes
-  std::string etag;        ///< is_checksum(): SHA-256 for LFS, git's SHA-1 otherwise; the blob's name in the cache
-};
+using hub_cache::is_commit;
+using hub_cache::is_safe_file_name;
+using hub_cache::RemoteFile;
+using hub_cache::Repository;
+using hub_cache::RepositoryKind;
 
 /// What a repository holds at a commit.
 struct Listing {
   std::string commit;  ///< 40 hex digits
   std::vector<RemoteFile> files;
 };
-
-/// Whether a name from a server may become a path below a folder: relative, no "." or ".." or empty part, no NUL,
-/// control character or backslash, no part longer than 255 bytes.
-[[nodiscard]] bool is_safe_file_name(std::string_view name) noexcept;
-[[nodiscard]] bool is_commit(std::string_view text) noexcept;
 
 /// Whether one of the patterns names the path, as Python's fnmatch has it: * and ? also match slashes, [abc] and
 /// [!abc] are sets, a pattern that ends in a slash means all below it. No pattern at all names every path.

@@ -1,8 +1,6 @@
 #include "hub/settings.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <initializer_list>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -10,31 +8,13 @@
 namespace imagerank::hub {
 namespace {
 
-std::string trimmed(const std::string& text) {
-  constexpr const char* kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-/// The first of the variables that is set and not empty.
-std::string first_of(const Environment& environment, std::initializer_list<const char*> names) {
-  for (const char* const name : names) {
-    const std::string value = trimmed(environment(name).value_or(""));
-    if (!value.empty()) return value;
-  }
-  return "";
-}
+using hub_cache::first_of;
+using hub_cache::trimmed;
 
 bool is_true(std::string value) {
   std::ranges::transform(value, value.begin(),
                          [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
-}
-
-std::filesystem::path with_home(const std::string& path, const std::string& home) {
-  return path == "~" || path.starts_with("~/") ? std::filesystem::path(home + path.substr(1))
-                                               : std::filesystem::path(path);
 }
 
 /// The file's first line; "" if there is no such file.
@@ -72,22 +52,16 @@ void HubSettings::validate() const {
 }
 
 HubSettings settings_from(const Environment& environment) {
-  const std::string home = first_of(environment, {"HOME"});
-  const std::string xdg = first_of(environment, {"XDG_CACHE_HOME"});
-  std::filesystem::path hf_home = with_home(first_of(environment, {"HF_HOME"}), home);
-  if (hf_home.empty() && !xdg.empty()) hf_home = with_home(xdg, home) / "huggingface";
-  if (hf_home.empty() && !home.empty()) hf_home = std::filesystem::path(home) / ".cache" / "huggingface";
-
   HubSettings settings;
   const std::string endpoint = first_of(environment, {"HF_ENDPOINT"});
   if (!endpoint.empty()) settings.endpoint = endpoint;
   while (settings.endpoint.ends_with('/')) settings.endpoint.pop_back();
-  settings.cache = with_home(first_of(environment, {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}), home);
-  if (settings.cache.empty() && !hf_home.empty()) settings.cache = hf_home / "hub";
+  settings.cache = hub_cache::cache_folder(environment);
   settings.token = first_of(environment, {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"});
   if (settings.token.empty()) {
-    const auto named = with_home(first_of(environment, {"HF_TOKEN_PATH"}), home);
-    const auto file = named.empty() && !hf_home.empty() ? hf_home / "token" : named;
+    const auto named = hub_cache::with_home(environment, first_of(environment, {"HF_TOKEN_PATH"}));
+    const auto home = hub_cache::hugging_face_home(environment);
+    const auto file = named.empty() && !home.empty() ? home / "token" : named;
     if (!file.empty()) settings.token = token_file(file);
   }
   settings.offline = is_true(first_of(environment, {"HF_HUB_OFFLINE"}));
@@ -96,11 +70,6 @@ HubSettings settings_from(const Environment& environment) {
   return settings;
 }
 
-HubSettings settings_from_environment() {
-  return settings_from([](const std::string& name) -> std::optional<std::string> {
-    const char* const value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-  });
-}
+HubSettings settings_from_environment() { return settings_from(hub_cache::process_environment()); }
 
 }  // namespace imagerank::hub

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <optional>
 #include <string>
+
+#include "hub_cache/environment.h"
 
 namespace imagerank::hub {
 
@@ -28,13 +28,12 @@ struct HubSettings {
   void validate() const;
 };
 
-/// A variable of the environment; nullopt where it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string&)>;
+using hub_cache::Environment;
 
 /// The settings that huggingface_hub would use: HF_ENDPOINT; HF_TOKEN (or HUGGING_FACE_HUB_TOKEN), else the file
-/// HF_TOKEN_PATH or HF_HOME/token; HF_HUB_CACHE (or HUGGINGFACE_HUB_CACHE), else HF_HOME/hub; HF_HOME, else
-/// XDG_CACHE_HOME/huggingface, else ~/.cache/huggingface; HF_HUB_OFFLINE; REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or
-/// SSL_CERT_FILE. Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+/// HF_TOKEN_PATH or HF_HOME/token; the cache by hub_cache::cache_folder(); HF_HUB_OFFLINE; REQUESTS_CA_BUNDLE,
+/// CURL_CA_BUNDLE or SSL_CERT_FILE. Source:
+/// https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
 /// @throws Error kInvalidArgument as validate().
 [[nodiscard]] HubSettings settings_from(const Environment& environment);
 /// Of this process's environment.

@@ -8,6 +8,7 @@
 #include "cli/command_models.h"
 #include "cli/commands.h"
 #include "imagerank/error.h"
+#include "support/environment_variable.h"
 #include "support/test_support.h"
 
 namespace imagerank::cli {
@@ -60,12 +61,15 @@ TEST(ModelsCommand, RandomThenInfoThenList) {
   EXPECT_THAT(run({"info", out.c_str()}).err, HasSubstr("expected avx2, avx512 or amx, found 'sse2'"));
   ::unsetenv("IMAGERANK_CPU_LEVEL");
 
+  const test::EnvironmentVariable home("HF_HOME", folder / "hf"), cache("HF_HUB_CACHE", "");
   ::setenv("IMAGERANK_ASSETS", folder.path().c_str(), 1);
   const Outcome list = run({"list", "--json"});
   EXPECT_EQ(nlohmann::json::parse(list.out)["models"][0]["name"], "builtin/sample");
+  EXPECT_EQ(nlohmann::json::parse(list.out)["models"][0]["source"], "builtin");
   EXPECT_THAT(run({"list"}).out, HasSubstr("builtin/sample"));
   ::setenv("IMAGERANK_ASSETS", (folder / "none").c_str(), 1);
-  EXPECT_TRUE(nlohmann::json::parse(run({"list", "--json"}).out)["models"].empty());
+  for (const auto& other : nlohmann::json::parse(run({"list", "--json"}).out)["models"])
+    EXPECT_EQ(other["source"], "hub");
   ::unsetenv("IMAGERANK_ASSETS");
 }
 

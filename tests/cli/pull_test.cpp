@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <optional>
 #include <sstream>
 
@@ -11,6 +10,7 @@
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
 #include "support/child_process.h"
+#include "support/environment_variable.h"
 #include "support/hub_server.h"
 #include "support/test_support.h"
 #include "workspace/database.h"
@@ -24,34 +24,13 @@ using test::HttpResponse;
 using test::HubRequest;
 using test::HubServer;
 using test::TemporaryFolder;
+using Variable = test::EnvironmentVariable;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr const char* kRankings = "yuvalkirstain/PickaPic-rankings";
-
-/// A variable of this process for as long as the object lives.
-class Variable {
- public:
-  Variable(const char* name, const std::string& value) : name_(name) {
-    if (const char* const old = std::getenv(name)) old_ = old;
-    ::setenv(name, value.c_str(), 1);
-  }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-  ~Variable() {
-    if (old_) {
-      ::setenv(name_, old_->c_str(), 1);
-    } else {
-      ::unsetenv(name_);
-    }
-  }
-
- private:
-  const char* name_;
-  std::optional<std::string> old_;
-};
 
 class PullCommandTest : public ::testing::Test {
  protected:

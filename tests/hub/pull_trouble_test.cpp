@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "core/atomic_file.h"
-#include "hub/cache.h"
 #include "hub/pull_world.h"
+#include "hub_cache/cache.h"
 
 namespace imagerank::hub {
 namespace {

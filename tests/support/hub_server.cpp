@@ -38,8 +38,8 @@ std::string hub_etag(const HubFile& file) {
   return hash.hex_digest();
 }
 
-HubServer::HubServer(std::string dataset)
-    : dataset_(std::move(dataset)), server_([this](const HttpRequest& raw) {
+HubServer::HubServer(std::string id, hub::RepositoryKind kind)
+    : repository_{kind, std::move(id)}, server_([this](const HttpRequest& raw) {
         HubRequest request{raw.method, raw.path, raw.header("range"), raw.header("authorization"), ""};
         if (request.path.starts_with("http://")) {  // as a proxy is asked
           request.host = request.path.substr(7, request.path.find('/', 7) - 7);
@@ -74,15 +74,17 @@ HttpResponse HubServer::answer(const HubRequest& request) const {
   const std::string query = path.size() == request.path.size() ? "" : request.path.substr(path.size() + 1);
   if (path.starts_with("/cdn/")) return answer_file(request, decoded(path.substr(5)), false);
   if (!token.empty() && request.authorization != fmt::format("Bearer {}", token)) return status(401, "{}");
-  const std::string api = fmt::format("/api/datasets/{}/", dataset_);
-  const std::string resolve = fmt::format("/datasets/{}/resolve/{}/", dataset_, commit);
+  const std::string api = fmt::format("/api/{}/", repository_.api_path());
+  const std::string resolve = fmt::format("/{}/resolve/{}/", repository_.page(), commit);
   if (path.starts_with(api)) return answer_api(path.substr(api.size()), query);
   if (path.starts_with(resolve)) return answer_file(request, decoded(path.substr(resolve.size())), true);
   return status(404);
 }
 
 HttpResponse HubServer::answer_api(const std::string& rest, const std::string& query) const {
-  if (rest == "revision/main" || rest == fmt::format("revision/{}", commit)) {
+  const bool known = std::ranges::any_of(
+      branches, [&](const std::string& branch) { return rest == fmt::format("revision/{}", branch); });
+  if (known || rest == fmt::format("revision/{}", commit)) {
     nlohmann::json siblings = nlohmann::json::array();
     for (const auto& [name, file] : files) {
       nlohmann::json entry = {{"rfilename", name}};
@@ -93,7 +95,7 @@ HttpResponse HubServer::answer_api(const std::string& rest, const std::string& q
       }
       siblings.push_back(std::move(entry));
     }
-    return status(200, nlohmann::json({{"id", dataset_}, {"sha", commit}, {"siblings", siblings}}).dump());
+    return status(200, nlohmann::json({{"id", repository_.id}, {"sha", commit}, {"siblings", siblings}}).dump());
   }
   if (rest == fmt::format("tree/{}", commit) && has_tree) {
     const std::size_t cursor = query.find("cursor=");
@@ -118,8 +120,8 @@ HttpResponse HubServer::answer_tree(std::size_t start) const {
   HttpResponse response = status(200, entries.dump());
   if (start + page_size < files.size()) {
     response.headers.emplace_back(
-        "Link", fmt::format("<{}/api/datasets/{}/tree/{}?recursive=true&cursor={}>; rel=\"next\"", server_.url(""),
-                            dataset_, commit, start + page_size));
+        "Link", fmt::format("<{}/api/{}/tree/{}?recursive=true&cursor={}>; rel=\"next\"", server_.url(""),
+                            repository_.api_path(), commit, start + page_size));
   }
   return response;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/repository.h"
 #include "support/http_server.h"
 
 namespace imagerank::test {
@@ -29,14 +30,15 @@ struct HubFile {
 /// What lower-case hex digits the hub gives a content: SHA-256, or git's SHA-1 of it as a blob.
 [[nodiscard]] std::string hub_etag(const HubFile& file);
 
-/// A server of Hugging Face's URL scheme with one dataset: revision, tree (in pages) and resolve, with Range. What it
-/// is to do wrong, a hook says. Members may be changed before the first request only.
+/// A server of Hugging Face's URL scheme with one repository: revision, tree (in pages) and resolve, with Range. What
+/// it is to do wrong, a hook says. Members may be changed before the first request only.
 class HubServer {
  public:
-  explicit HubServer(std::string dataset);
+  explicit HubServer(std::string id, hub::RepositoryKind kind = hub::RepositoryKind::kDataset);
 
   std::string commit = "0123456789abcdef0123456789abcdef01234567";
   std::map<std::string, HubFile> files;
+  std::vector<std::string> branches = {"main"};
   std::size_t page_size = 1000;
   bool has_tree = true;
   bool blobs_have_sizes = true;  ///< in ?blobs=true
@@ -58,7 +60,7 @@ class HubServer {
   HttpResponse answer_tree(std::size_t start) const;
   HttpResponse answer_file(const HubRequest& request, const std::string& name, bool resolve) const;
 
-  std::string dataset_;
+  hub::Repository repository_;
   std::mutex mutex_;
   std::vector<HubRequest> requests_;
   HttpServer server_;  // the last: its threads use the others

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "hub/repository.h"
+#include "hub_cache/repository.h"
 
-namespace imagerank::hub {
+namespace imagerank::hub_cache {
 
 /// One repository's folder in the cache that huggingface_hub and this program share:
 /// refs/<revision> (a commit), blobs/<etag>, snapshots/<commit>/<path> -> ../../blobs/<etag>; a blob under way is
@@ -36,6 +36,8 @@ class RepositoryCache {
 
   /// The commit that a branch or tag stood for when it was last pulled; a commit stands for itself.
   [[nodiscard]] std::optional<std::string> read_ref(const std::string& revision) const;
+  /// The branches and tags that were pulled, by name.
+  [[nodiscard]] std::vector<std::string> refs() const;
   /// @throws Error kIo.
   void write_ref(const std::string& revision, const std::string& commit) const;
   /// The files of a snapshot, by path; entries that lead nowhere have no size and no etag.
@@ -59,4 +61,7 @@ class BlobLock {
   int descriptor_ = -1;
 };
 
-}  // namespace imagerank::hub
+/// The repositories of one kind that have a folder in a cache, by id, each at "main".
+[[nodiscard]] std::vector<Repository> list_repositories(const std::filesystem::path& cache, RepositoryKind kind);
+
+}  // namespace imagerank::hub_cache

@@ -1,4 +1,4 @@
-#include "hub/cache.h"
+#include "hub_cache/cache.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,7 +14,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 
-namespace imagerank::hub {
+namespace imagerank::hub_cache {
 namespace {
 
 bool is_file_of(const std::filesystem::path& path, std::uint64_t size) {
@@ -88,6 +88,19 @@ std::optional<std::string> RepositoryCache::read_ref(const std::string& revision
   return commit;
 }
 
+std::vector<std::string> RepositoryCache::refs() const {
+  std::vector<std::string> names;
+  const auto root = root_ / "refs";
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (at->is_regular_file(ignored) && !at->path().filename().string().starts_with('.'))
+      names.push_back(at->path().lexically_relative(root).generic_string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 void RepositoryCache::write_ref(const std::string& revision, const std::string& commit) const {
   if (revision != commit) write_file_atomically(root_ / "refs" / revision, commit);
 }
@@ -114,6 +127,18 @@ std::vector<RemoteFile> RepositoryCache::files(const std::string& commit) const 
   return files;
 }
 
+std::vector<Repository> list_repositories(const std::filesystem::path& cache, RepositoryKind kind) {
+  std::vector<Repository> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(cache, error), end; !error && at != end; at.increment(error)) {
+    std::optional<Repository> repository = parse_folder_name(at->path().filename().string());
+    std::error_code ignored;
+    if (repository && repository->kind == kind && at->is_directory(ignored)) found.push_back(std::move(*repository));
+  }
+  std::ranges::sort(found, {}, &Repository::id);
+  return found;
+}
+
 BlobLock::BlobLock(const std::filesystem::path& path, const std::stop_token& stop) {
   make_folder(path.parent_path());
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -134,4 +159,4 @@ BlobLock::BlobLock(const std::filesystem::path& path, const std::stop_token& sto
 
 BlobLock::~BlobLock() { ::close(descriptor_); }
 
-}  // namespace imagerank::hub
+}  // namespace imagerank::hub_cache

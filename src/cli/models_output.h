@@ -1,0 +1,21 @@
+#pragma once
+
+#include <iosfwd>
+#include <nlohmann/json.hpp>
+
+#include "cli/command_models.h"
+#include "clip/models.h"
+#include "hub/settings.h"
+
+namespace imagerank::cli {
+
+/// What `models` says of one model.
+[[nodiscard]] nlohmann::ordered_json model_json(const clip::ModelInfo& info);
+void print_model(std::ostream& out, const clip::ModelInfo& info);
+
+/// `models list`: what is built in, what the cache of Hugging Face's tools holds, what can be pulled.
+int list_models(Terminal& terminal);
+/// `models pull`: a model's files into that cache. `options` decides on concurrency and retries. @throws Error.
+int pull_model(const ModelsOptions& options, hub::HubSettings settings, Terminal& terminal);
+
+}  // namespace imagerank::cli
