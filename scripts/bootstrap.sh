@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what imagerank builds with on Debian 12: packages from apt, DuckDB's library and header from npm.
+# Installs what imagerank builds with on Debian 12: packages from apt; DuckDB's library and header, and the ONNX Runtime
+# that tests run exported graphs in, from npm.
 # Idempotent and silent when nothing is missing. Asks for nothing; uses sudo only when not root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +8,8 @@ cd "$(dirname "$0")/.."
 # The release whose C API this code is tested with.
 duckdb_library_version=1.4.4-r.1
 duckdb_header_version=1.4.4
+# Runs on Debian's Node 18.
+onnxruntime_version=1.17.3
 
 packages=(
   g++ cmake ninja-build make git pkg-config ccache ca-certificates
@@ -42,24 +45,29 @@ if ((${#missing[@]})); then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# DuckDB is not in Debian. A system-wide one (pkg-config or /usr) is preferred by cmake/FindDuckDB.cmake.
 case "$(uname -m)" in
-  x86_64) duckdb_arch=x64 ;;
-  aarch64) duckdb_arch=arm64 ;;
+  x86_64) arch=x64 ;;
+  aarch64) arch=arm64 ;;
   *) echo "bootstrap: no DuckDB build for $(uname -m); expected x86_64 or aarch64" >&2; exit 1 ;;
 esac
-duckdb_dir=.deps/duckdb-$duckdb_header_version
-if [[ ! -e $duckdb_dir/complete ]]; then
-  echo "bootstrap: installing DuckDB $duckdb_header_version into $duckdb_dir" >&2
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' EXIT
-  npm pack --silent --ignore-scripts --pack-destination "$scratch" \
-    "@duckdb/node-bindings-linux-$duckdb_arch@$duckdb_library_version" "duckdb@$duckdb_header_version" >/dev/null
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# Unpacks npm packages, none of whose scripts run, into folders of $scratch named by package and version.
+unpack() {
+  npm pack --silent --ignore-scripts --pack-destination "$scratch" "$@" >/dev/null
   for archive in "$scratch"/*.tgz; do
     name=$(basename "$archive" .tgz)
     mkdir "$scratch/$name"
     tar -xzf "$archive" -C "$scratch/$name"
+    rm "$archive"
   done
+}
+
+# DuckDB is not in Debian. A system-wide one (pkg-config or /usr) is preferred by cmake/FindDuckDB.cmake.
+duckdb_dir=.deps/duckdb-$duckdb_header_version
+if [[ ! -e $duckdb_dir/complete ]]; then
+  echo "bootstrap: installing DuckDB $duckdb_header_version into $duckdb_dir" >&2
+  unpack "@duckdb/node-bindings-linux-$arch@$duckdb_library_version" "duckdb@$duckdb_header_version"
   rm -rf "$duckdb_dir"
   mkdir -p "$duckdb_dir/lib" "$duckdb_dir/include"
   find "$scratch" -name libduckdb.so -exec cp {} "$duckdb_dir/lib/" \;
@@ -69,4 +77,22 @@ if [[ ! -e $duckdb_dir/complete ]]; then
     exit 1
   }
   touch "$duckdb_dir/complete"
+fi
+
+# Of ONNX Runtime only what Node needs on this machine: the package brings every other system's library too.
+onnxruntime_dir=.deps/onnxruntime-$onnxruntime_version
+if [[ ! -e $onnxruntime_dir/complete ]]; then
+  echo "bootstrap: installing ONNX Runtime $onnxruntime_version into $onnxruntime_dir, for tests" >&2
+  unpack "onnxruntime-node@$onnxruntime_version" "onnxruntime-common@$onnxruntime_version"
+  rm -rf "$onnxruntime_dir"
+  mkdir -p "$onnxruntime_dir/node_modules"
+  for package in node common; do
+    mv "$scratch/onnxruntime-$package-$onnxruntime_version/package" "$onnxruntime_dir/node_modules/onnxruntime-$package"
+  done
+  find "$onnxruntime_dir" -path '*/bin/napi-v3/*' -type f ! -path "*/linux/$arch/*" -delete
+  test -s "$onnxruntime_dir/node_modules/onnxruntime-node/bin/napi-v3/linux/$arch/onnxruntime_binding.node" || {
+    echo "bootstrap: the npm packages hold no ONNX Runtime for linux $arch" >&2
+    exit 1
+  }
+  touch "$onnxruntime_dir/complete"
 fi

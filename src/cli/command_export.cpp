@@ -7,6 +7,7 @@
 #include <memory>
 #include <ostream>
 
+#include "cli/model_commands.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "exports/export.h"
@@ -53,20 +54,35 @@ exports::ExportCounts export_to(const ExportOptions& options, exports::ExportSet
 
 void check(const ExportOptions& options) {
   const bool known = options.to == "csv" || options.to == "parquet" || options.to == "dpo" ||
-                     options.to == "webdataset" || options.to == "clip-retrieval";
+                     options.to == "webdataset" || options.to == "clip-retrieval" || options.to == "onnx";
   if (!known) {
-    fail(ErrorCode::kInvalidArgument, "--to: expected csv, parquet, dpo, webdataset or clip-retrieval, found '{}'",
-         options.to);
+    fail(ErrorCode::kInvalidArgument,
+         "--to: expected csv, parquet, dpo, webdataset, clip-retrieval or onnx, found '{}'", options.to);
   }
-  if (options.to != "clip-retrieval" && !(options.encoder.empty() && options.reward.empty()))
-    fail(ErrorCode::kInvalidArgument, "--encoder and --reward: expected with --to clip-retrieval, found --to {}",
-         options.to);
+  const bool onnx = options.to == "onnx";
+  const bool vectors = options.to == "clip-retrieval";
+  const auto only_with = [&](bool fits, bool given, const char* option, const char* expected) {
+    if (given && !fits)
+      fail(ErrorCode::kInvalidArgument, "{}: expected with {}, found --to {}", option, expected, options.to);
+  };
+  only_with(vectors, !options.encoder.empty(), "--encoder", "--to clip-retrieval");
+  only_with(vectors || onnx, !options.reward.empty(), "--reward", "--to clip-retrieval or onnx");
+  only_with(onnx, !options.model.empty(), "--model", "--to onnx");
+  only_with(onnx, !options.tokenizer.empty(), "--tokenizer", "--to onnx");
+  only_with(!onnx, !options.table.empty(), "--table", "the files of a table");
+  only_with(!onnx, !options.split.empty(), "--split", "the files of a table");
+  if (options.data.empty() && !onnx) fail(ErrorCode::kInvalidArgument, "--data: expected a workspace, found none");
 }
 
 }  // namespace
 
 int run_export(const ExportOptions& options, Terminal& terminal) {
   check(options);
+  if (options.to == "onnx") {
+    ExportModel* const run = model_export();
+    if (run == nullptr) fail(ErrorCode::kUnavailable, "--to onnx: expected a program with libtorch, found one without");
+    return run(options, terminal);
+  }
   exports::ExportSettings settings;
   settings.table = !options.table.empty() ? options.table : options.to == "dpo" ? "pairs" : "points";
   settings.split = options.split;
@@ -94,13 +110,17 @@ int run_export(const ExportOptions& options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_export(CLI::App& command) {
   const auto options = std::make_shared<ExportOptions>();
-  command.add_option("--data", options->data, "The workspace folder")->required();
-  command.add_option("--to", options->to, "csv | parquet | dpo | webdataset | clip-retrieval")->required();
-  command.add_option("--out", options->out, "The file, or the folder of webdataset and clip-retrieval")->required();
+  command.add_option("--data", options->data, "The workspace folder; onnx: where --reward NAME lies");
+  command.add_option("--to", options->to, "csv | parquet | dpo | webdataset | clip-retrieval | onnx")->required();
+  command.add_option("--out", options->out, "The file, or the folder of webdataset, clip-retrieval and onnx")
+      ->required();
   command.add_option("--table", options->table, "The table (default: pairs for dpo, otherwise points)");
   command.add_option("--split", options->split, "Rows of this split only, such as train");
   command.add_option("--encoder", options->encoder, "clip-retrieval: a folder of embeddings/ (default: the only one)");
-  command.add_option("--reward", options->reward, "clip-retrieval: the encoder that this reward was trained on");
+  command.add_option("--reward", options->reward,
+                     "clip-retrieval: the encoder that this reward was trained on; onnx: this reward's head too");
+  command.add_option("--model", options->model, "onnx: a model (default: the reward's own)");
+  command.add_option("--tokenizer", options->tokenizer, "onnx: a folder, if the reward's encoder took one");
   command.add_option("--shard-size", options->shard_size, "webdataset: samples a shard")->capture_default_str();
   command.add_flag("--allow-missing", options->allow_missing, "Keep rows whose image has no file");
   command.add_flag("--overwrite", options->overwrite, "Replace a folder that is not empty");
@@ -108,7 +128,8 @@ std::function<int(Terminal&)> add_export(CLI::App& command) {
       "Examples:\n"
       "  imagerank export --data mine --to csv --out points.csv\n"
       "  imagerank export --data mine --to dpo --split train --out dpo.jsonl\n"
-      "  imagerank export --data mine --to webdataset --table rankings --out shards");
+      "  imagerank export --data mine --to webdataset --table rankings --out shards\n"
+      "  imagerank export --to onnx --reward mine/rewards/first --out first.onnx");
   return [options](Terminal& terminal) { return run_export(*options, terminal); };
 }
 

@@ -21,6 +21,8 @@ struct ExportOptions {
   std::string split;
   std::string encoder;
   std::string reward;
+  std::string model;      ///< onnx: a model's name or folder; "": where the reward says
+  std::string tokenizer;  ///< onnx: as `rank` has it
   std::int64_t shard_size = 10000;
   bool allow_missing = false;
   bool overwrite = false;
@@ -28,6 +30,8 @@ struct ExportOptions {
 
 /// Returns the exit code; never exits. @throws Error.
 int run_export(const ExportOptions& options, Terminal& terminal);
+/// `--to onnx`, in a program with libtorch (model_commands.h). @throws Error.
+int run_export_onnx(const ExportOptions& options, Terminal& terminal);
 /// Declares the options on `command`; what it returns runs it.
 std::function<int(Terminal&)> add_export(CLI::App& command);
 

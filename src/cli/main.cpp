@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <span>
 #include <stop_token>
 #include <string_view>
 #include <system_error>
@@ -15,6 +17,7 @@
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/model_commands.h"
 
 namespace {
 
@@ -43,25 +46,33 @@ std::jthread watch_signals(std::stop_source source) {
   });
 }
 
-/// Replaces this process by the program with libtorch if the command is one of its own; returns otherwise.
-void hand_over_model_commands(char** argv) {
-  const std::string_view name = argv[0] != nullptr && argv[1] != nullptr ? argv[1] : "";
-  for (const imagerank::cli::Command& command : imagerank::cli::commands()) {
-    if (command.add != nullptr || command.name != name) continue;
-    std::error_code error;
-    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-    const std::filesystem::path program = self.parent_path() / "imagerank-torch";
-    execv(program.c_str(), argv);
-    std::cerr << "imagerank: " << program.string() << ": expected the part of this program that runs `" << name
-              << "`: " << std::strerror(errno) << '\n';
-    std::exit(1);
+/// Whether the program with libtorch must run this: one of its own commands, or `export --to onnx`.
+bool needs_libtorch(std::span<char* const> arguments) {
+  if (imagerank::cli::model_export() != nullptr || arguments.size() < 2) return false;  // this is that program
+  const std::string_view name = arguments[1];
+  if (name == "export") {
+    return std::ranges::any_of(arguments, [](std::string_view word) { return word == "onnx" || word == "--to=onnx"; });
   }
+  return std::ranges::any_of(imagerank::cli::commands(), [&](const imagerank::cli::Command& command) {
+    return command.add == nullptr && command.name == name;
+  });
+}
+
+/// Replaces this process by the program with libtorch.
+[[noreturn]] void hand_over(char** argv) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path program = self.parent_path() / "imagerank-torch";
+  execv(program.c_str(), argv);
+  std::cerr << "imagerank: " << program.string() << ": expected the part of this program that runs `" << argv[1]
+            << "`: " << std::strerror(errno) << '\n';
+  std::exit(1);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  hand_over_model_commands(argv);
+  if (needs_libtorch({argv, static_cast<std::size_t>(argc)})) hand_over(argv);
   std::ios::sync_with_stdio(false);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit on file sizes a write then fails and is reported, as on a full disk

@@ -65,4 +65,6 @@ AddCommand* model_command(std::string_view name) noexcept {
   return nullptr;
 }
 
+ExportModel* model_export() noexcept { return run_export_onnx; }
+
 }  // namespace imagerank::cli

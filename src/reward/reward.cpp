@@ -125,6 +125,7 @@ struct Reward::State {
   Loss loss = Loss::kMse;
   std::int32_t class_count = 0;
   std::size_t dim = 0;
+  std::int64_t hidden = 0, rank = 0;
   std::unique_ptr<Head> head;
   Scaler scaler;
 };
@@ -171,6 +172,8 @@ Reward Reward::load(const std::filesystem::path& folder) {
                              .rank = rank},
                             stored_parameters(values, kScoringType, weights_path(folder).string()));
     state->dim = static_cast<std::size_t>(dim);
+    state->hidden = hidden;
+    state->rank = rank;
     state->scaler = kind.scaling == InputScaling::kUnitLength
                         ? Scaler::unit_length(state->dim)
                         : Scaler::standardise(load_vector(weights, kMeanName, 2 * state->dim, weights_path(folder)),
@@ -206,6 +209,26 @@ Scores Reward::score(std::span<const float> images, std::span<const float> texts
   } catch (const c10::Error& error) {
     fail(ErrorCode::kResourceLimit, "reward: scoring {} rows: {}", count, error.what_without_backtrace());
   }
+}
+
+RewardParts Reward::parts() const {
+  RewardParts parts;
+  parts.head = state_->head_name;
+  parts.loss = state_->loss;
+  parts.class_count = state_->class_count;
+  parts.dim = static_cast<std::int64_t>(state_->dim);
+  parts.outputs = output_count(state_->loss, state_->class_count);
+  parts.hidden = state_->hidden;
+  parts.rank = state_->rank;
+  parts.scaling = state_->scaler.kind();
+  parts.mean = state_->scaler.mean();
+  parts.inverse_deviation = state_->scaler.inverse_deviation();
+  for (const Parameter& parameter : state_->head->parameters()) {
+    const at::Tensor values = parameter.value.detach().to(at::kFloat).contiguous();
+    const auto* const first = values.data_ptr<float>();
+    parts.values.emplace(parameter.name, std::vector<float>(first, first + values.numel()));
+  }
+  return parts;
 }
 
 std::size_t Reward::dim() const noexcept { return state_->dim; }
