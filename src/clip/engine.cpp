@@ -88,19 +88,19 @@ class TorchEngine : public TowerEngine {
     model_->to(device_);
   }
 
-  [[nodiscard]] std::size_t image_group() const noexcept override { return 32; }
+  [[nodiscard]] std::size_t image_group() const noexcept override { return device_.is_cuda() ? 64 : 32; }
   [[nodiscard]] std::size_t text_group() const noexcept override { return 4096; }
   [[nodiscard]] bool one_thread_a_call() const noexcept override { return false; }
   [[nodiscard]] const std::string& description() const noexcept override { return description_; }
 
   void embed_images(std::span<const float> pixels, std::span<float> vectors) const override {
-    const std::scoped_lock lock(mutex_);
     const c10::InferenceMode inference;
     const std::int64_t size = model_->config().image_size;
     const std::int64_t count = static_cast<std::int64_t>(pixels.size()) / (3 * size * size);
-    const torch::Tensor input = torch::from_blob(const_cast<float*>(pixels.data()), {count, 3, size, size});
+    const torch::Tensor input = staged(torch::from_blob(const_cast<float*>(pixels.data()), {count, 3, size, size}));
+    const std::scoped_lock lock(mutex_);
     VisionTower tower = model_->vision;  // modules' calls are not const
-    const torch::Tensor output = tower->forward(input.to(device_)).to(torch::kCPU).contiguous();
+    const torch::Tensor output = tower->forward(input.to(device_, /*non_blocking=*/true)).to(torch::kCPU).contiguous();
     std::copy_n(output.data_ptr<float>(), vectors.size(), vectors.data());
   }
 
@@ -121,6 +121,13 @@ class TorchEngine : public TowerEngine {
   }
 
  private:
+  /// In memory that a device reads by itself, copied there by the calling thread while another's batch is in the tower.
+  [[nodiscard]] torch::Tensor staged(const torch::Tensor& pixels) const {
+    if (!device_.is_cuda()) return pixels;
+    torch::Tensor pinned = torch::empty(pixels.sizes(), torch::TensorOptions(torch::kFloat32).pinned_memory(true));
+    return pinned.copy_(pixels);
+  }
+
   void embed_padded(std::span<const std::span<const std::int64_t>> texts, std::size_t longest,
                     float* const* vectors) const {
     const auto count = static_cast<std::int64_t>(texts.size());

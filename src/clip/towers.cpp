@@ -1,5 +1,7 @@
 #include "clip/towers.h"
 
+#include <torch/version.h>
+
 #include <cmath>
 
 namespace imagerank::clip {
@@ -31,6 +33,14 @@ torch::Tensor add_product(const torch::Tensor& hidden, const torch::Tensor& x, c
 torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
                      const torch::Tensor& mask) {
   const std::int64_t batch = query.size(0), heads = query.size(1), rows = query.size(2), depth = query.size(3);
+#if TORCH_VERSION_MAJOR >= 2  // one kernel that never writes the scores; on the CPU the loop below is the reference
+  if (query.is_cuda()) {
+    const torch::Tensor mixed = mask.defined()
+                                    ? at::scaled_dot_product_attention(query, key, value, mask.to(query.scalar_type()))
+                                    : at::scaled_dot_product_attention(query, key, value);
+    return mixed.transpose(1, 2).reshape({batch, rows, heads * depth});
+  }
+#endif
   torch::Tensor scores = torch::matmul(query * (1.0 / std::sqrt(static_cast<double>(depth))), key.transpose(-1, -2));
   scores = scores.to(torch::kFloat32);
   if (mask.defined()) scores = scores + mask;
