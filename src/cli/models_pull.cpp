@@ -47,6 +47,14 @@ std::vector<std::string> choose(const hub::Repository& repository, const std::ve
   return chosen;
 }
 
+void check_config(const std::filesystem::path& folder) {
+  try {
+    static_cast<void>(clip::load_model_config(folder));
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kCorruptData, error.what());  // kUnavailable is the network's here
+  }
+}
+
 /// Config first: a repository that holds another kind of model is told apart before its gigabytes come.
 hub::PullResult pull_files(const hub::HubSettings& settings, hub::PullRequest request, bool dry_run,
                            const RunContext& context) {
@@ -59,8 +67,7 @@ hub::PullResult pull_files(const hub::HubSettings& settings, hub::PullRequest re
       return names;
     };
     configs = hub::pull(settings, request, {{}, context.stop, context.threads});
-    if (!configs.files.empty() && configs.failed.empty())
-      static_cast<void>(clip::load_model_config(configs.files.front().local.parent_path()));
+    if (!configs.files.empty() && configs.failed.empty()) check_config(configs.files.front().local.parent_path());
   }
   request.dry_run = dry_run;
   request.choose = [&](const std::vector<std::string>& paths) { return choose(repository, paths); };

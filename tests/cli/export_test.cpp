@@ -101,9 +101,10 @@ TEST_F(ExportCommandTest, TheEncoderIsTheOnlyOneTheNamedOneOrTheRewards) {
 }
 
 TEST_F(ExportCommandTest, BadOptionsSayWhatIsExpected) {
-  const LineRun onnx = run("onnx", {"--out", out("x")});
-  EXPECT_EQ(onnx.code, 2);
-  EXPECT_THAT(onnx.err, AllOf(HasSubstr("csv, parquet, dpo, webdataset or clip-retrieval"), HasSubstr("'onnx'")));
+  const LineRun unknown = run("xlsx", {"--out", out("x")});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.err,
+              AllOf(HasSubstr("csv, parquet, dpo, webdataset, clip-retrieval or onnx"), HasSubstr("'xlsx'")));
   EXPECT_EQ(run("csv").code, 2);
   EXPECT_EQ(run("csv", {"--table", "nonsense", "--out", out("x")}).code, 2);
   EXPECT_EQ(run("webdataset", {"--shard-size", "0", "--out", out("x")}).code, 2);

@@ -134,7 +134,7 @@ TEST_F(ModelsPullTest, BringsWhatIsNeededOnceAndEveryCommandFindsIt) {
 TEST_F(ModelsPullTest, ARewardFindsItsEncoderAgainByName) {
   ASSERT_EQ(pull().code, 0);
   const std::string data = (folder_ / "data").string();
-  make_small_world(data, 12);
+  make_small_world(data, 20);
   ASSERT_EQ(run_line({"label", "--data", data}).code, 0);
   const LineRun encode =
       run_line({"encode", "--data", data, "--model", "ViT-B-32/openai", "--allow-untrained", "--json"});

@@ -339,6 +339,25 @@ TEST_F(PullTest, ProgressIsTheBytesThatAreLeft) {
   EXPECT_EQ(seen.back().note, "1 of 1 files");
 }
 
+TEST_F(PullTest, ARequestMayChooseAmongTheFilesThereAre) {
+  std::vector<std::string> seen;
+  std::vector<std::string> chosen;
+  request_.patterns = {"data/*"};
+  request_.choose = [&](const std::vector<std::string>& paths) {
+    seen = paths;
+    return chosen;
+  };
+  EXPECT_THAT(pull().files, IsEmpty());
+  EXPECT_EQ(seen, (std::vector<std::string>{"data/a.parquet", "data/b c.parquet", "data/empty"}));
+  EXPECT_FALSE(std::filesystem::exists(root() / "refs/main"));
+  chosen = {"data/b c.parquet", "not there"};
+  EXPECT_THAT(pull().files, SizeIs(1));
+  EXPECT_FALSE(std::filesystem::exists(snapshot("data/a.parquet")));
+  settings_.offline = true;
+  EXPECT_THAT(pull().files, SizeIs(1));
+  EXPECT_EQ(seen, (std::vector<std::string>{"data/b c.parquet"}));
+}
+
 TEST_F(PullTest, ModelsHaveNoPrefix) {
   hub_.hook = [this](const HubRequest& request, const HttpResponse&) -> std::optional<HttpResponse> {
     HttpResponse answer;
