@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what imagerank builds with on Debian 12: packages from apt, DuckDB's library and header from npm.
+# Installs what imagerank builds with on Debian 12: packages from apt; DuckDB's library and header, and what the pages of
+# reports are built from, from npm.
 # Idempotent and silent when nothing is missing. Asks for nothing; uses sudo only when not root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,4 +70,11 @@ if [[ ! -e $duckdb_dir/complete ]]; then
     exit 1
   }
   touch "$duckdb_dir/complete"
+fi
+
+# What web/ bundles into reports: Observable Plot, and Vite to bundle it. A copy of the lock file says what is installed.
+if ! cmp -s web/package-lock.json web/node_modules/.installed-lock; then
+  echo "bootstrap: installing the packages of web/" >&2
+  npm ci --prefix web --silent --ignore-scripts --no-audit --no-fund >/dev/null
+  cp web/package-lock.json web/node_modules/.installed-lock
 fi

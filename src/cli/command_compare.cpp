@@ -77,6 +77,40 @@ void print(std::ostream& out, const ComparisonReport& report, const std::filesys
                      with_thousands(first.data.strict_pairs), page.string());
 }
 
+/// Whether two encoders' vectors leave the same pairs of the split, in one order, so that predictions can be paired.
+bool same_pairs(const EvaluationInputs& first, const EvaluationInputs& second) {
+  if (&first == &second) return true;
+  const auto split = static_cast<std::size_t>(first.split);
+  const auto& a = first.measured;
+  const auto& b = second.measured;
+  if (first.dataset.pair_rankings[split] != second.dataset.pair_rankings[split] ||
+      a.truth.pair_p_a != b.truth.pair_p_a || a.truth.pair_prompt != b.truth.pair_prompt ||
+      a.truth.prompt_count != b.truth.prompt_count) {
+    return false;
+  }
+  const auto same_images = [&](const std::vector<std::uint32_t>& rows, const std::vector<std::uint32_t>& others) {
+    return std::ranges::equal(rows, others, [&](std::uint32_t row, std::uint32_t other) {
+      return first.dataset.image_uids[row] == second.dataset.image_uids[other];
+    });
+  };
+  return same_images(a.rows.pair_image_a, b.rows.pair_image_a) && same_images(a.rows.pair_image_b, b.rows.pair_image_b);
+}
+
+/// p values for their being several, and each entry's difference to the chosen one.
+void adjust(ComparisonReport& report) {
+  std::vector<double> p;
+  for (const auto& difference : report.differences) p.push_back(*difference.test.p);
+  const auto adjusted = evaluation::holm(p);
+  for (std::size_t i = 0; i < adjusted.size(); ++i) {
+    auto& difference = report.differences[i];
+    difference.p_holm = adjusted[i];
+    if (report.chosen == difference.second) report.entries[difference.first].to_chosen = difference.test;
+    if (report.chosen == difference.first) {
+      report.entries[difference.second].to_chosen = evaluation::reversed(difference.test);
+    }
+  }
+}
+
 ComparisonReport compare(const CompareOptions& options, const workspace::Workspace& workspace,
                          const RunContext& context) {
   std::vector<std::filesystem::path> folders;
@@ -100,14 +134,19 @@ ComparisonReport compare(const CompareOptions& options, const workspace::Workspa
     predictions.push_back(std::move(evaluated.predictions));
   }
   result.chosen = evaluation::choose_on_validation(result.entries);
-  if (!result.chosen) return result;
-  const auto& encoder = result.entries[*result.chosen].report.reward.encoder;
-  const auto& basis = bases.at(encoder);
-  for (std::size_t i = 0; i < result.entries.size(); ++i) {
-    if (i == *result.chosen || result.entries[i].report.reward.encoder != encoder) continue;
-    result.entries[i].difference = evaluation::strict_difference(basis.inputs.measured.truth, predictions[i],
-                                                                 predictions[*result.chosen], basis.bootstrap);
+  const auto basis_of = [&](std::size_t i) -> const EvaluationBasis& {
+    return bases.at(result.entries[i].report.reward.encoder);
+  };
+  for (std::size_t first = 0; first < predictions.size(); ++first) {
+    for (std::size_t second = first + 1; second < predictions.size(); ++second) {
+      if (!same_pairs(basis_of(first).inputs, basis_of(second).inputs)) continue;
+      context.check_stop();
+      const auto test = evaluation::compare_strict(basis_of(first).inputs.measured.truth, predictions[first],
+                                                   predictions[second], basis_of(first).bootstrap);
+      if (test.p) result.differences.push_back({first, second, test});
+    }
   }
+  adjust(result);
   return result;
 }
 

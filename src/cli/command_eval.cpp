@@ -19,6 +19,23 @@ std::string cell(Metric metric, const evaluation::Estimate& estimate) {
   return estimate.value ? evaluation::metric_text(metric, estimate.value) : "-";
 }
 
+void print_probes(std::ostream& out, const evaluation::ProbeReport& probes) {
+  out << fmt::format("\n{:<28}{:>10}{:>18}{:>12}  {:<10}{}\n", fmt::format("{} images changed", probes.items), "change",
+                     "95 % interval", "rising", "should", "does");
+  for (const auto& probe : probes.results) {
+    const auto& change = probe.mean_change;
+    const auto& rising = probe.share_rising.value;
+    out << fmt::format("{:<28}{:>10}{:>18}{:>12}  {:<10}{}\n", probe.name,
+                       change.value ? fmt::format("{:+.2f} sd", *change.value) : "-",
+                       change.low ? fmt::format("{:+.2f} to {:+.2f}", *change.low, *change.high) : "",
+                       rising ? evaluation::percent(*rising) : "-", evaluation::expectation_name(probe.expectation),
+                       evaluation::probe_verdict_name(probe.verdict));
+  }
+  for (const auto& [reason, count] : probes.failed) {
+    out << fmt::format("{} images could not be probed: {}\n", with_thousands(count), reason);
+  }
+}
+
 void print(std::ostream& out, const evaluation::EvaluationReport& report, const std::filesystem::path& page) {
   for (const auto& warning : report.warnings) out << "! " << warning << '\n';
   if (!report.warnings.empty()) out << '\n';
@@ -39,6 +56,7 @@ void print(std::ostream& out, const evaluation::EvaluationReport& report, const 
     }
     out << '\n';
   }
+  if (report.probes) print_probes(out, *report.probes);
   out << fmt::format("\n{} prompts, {} rows, {} pairs with a winner; report: {}\n", with_thousands(report.data.prompts),
                      with_thousands(report.data.points), with_thousands(report.data.strict_pairs), page.string());
 }
@@ -55,6 +73,14 @@ int run_eval(const EvalOptions& options, Terminal& terminal) {
   const HeadScores scores(reward, basis.inputs, context);
   auto report = evaluate_reward(name, reward, basis, scores).report;
   report.pictures = pick_pictures(workspace, basis.inputs, scores);
+  report.galleries = pick_galleries(workspace, basis.inputs, scores);
+  if (options.probes > 0) {
+    report.probes =
+        run_probes(workspace, basis.inputs, folder, {options.probes, options.model, options.bootstrap}, context);
+    if (auto warning = evaluation::probe_warning(*report.probes); !warning.empty()) {
+      report.warnings.push_back(std::move(warning));
+    }
+  }
 
   auto json = evaluation::report_json(report);
   const auto page = write_report(workspace, name, evaluation::report_html(report), json);
@@ -69,7 +95,12 @@ std::function<int(Terminal&)> add_eval(CLI::App& command) {
   command.add_option("--split", options->split, "test | validation | train")->capture_default_str();
   command.add_option("--bootstrap", options->bootstrap, "Draws behind each 95 % interval, 0 for none")
       ->capture_default_str();
-  command.footer("Example:\n  imagerank eval --data mine --reward mlp");
+  command
+      .add_option("--probes", options->probes,
+                  "Images to spoil or relabel and score again, which shows what fools the reward; 0 for none")
+      ->capture_default_str();
+  command.add_option("--model", options->model, "For --probes: the encoder, if it is not where it was");
+  command.footer("Example:\n  imagerank eval --data mine --reward mlp --probes 100");
   return [options](Terminal& terminal) { return run_eval(*options, terminal); };
 }
 

@@ -18,6 +18,8 @@ struct EvalOptions {
   std::string reward;  ///< a name under rewards/, or a folder
   std::string split = "test";
   std::uint64_t bootstrap = 1000;  ///< draws behind each interval; 0 for none
+  std::uint64_t probes = 0;        ///< images to change and score again; 0 for none
+  std::string model;               ///< for probes: where the encoder is, if not where the reward recorded it
 };
 
 /// Returns the exit code; never exits. @throws Error.

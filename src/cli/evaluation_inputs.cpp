@@ -3,9 +3,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <system_error>
 #include <unordered_set>
 
+#include "core/atomic_file.h"
 #include "core/fail.h"
 
 namespace imagerank::cli {
@@ -145,7 +147,8 @@ void add_truth(EvaluationInputs& inputs, const std::vector<workspace::Truth>& ta
   if (!complete) inputs.truth.clear();
 }
 
-void count_conflicts(const std::vector<workspace::Ranking>& rankings, evaluation::DataFacts& facts) {
+void count_conflicts(const std::vector<workspace::Ranking>& rankings, EvaluationInputs& inputs) {
+  auto& facts = inputs.facts;
   constexpr unsigned kLost = 1;
   constexpr unsigned kTied = 2;
   constexpr unsigned kWon = 4;
@@ -162,6 +165,17 @@ void count_conflicts(const std::vector<workspace::Ranking>& rankings, evaluation
     if ((seen & (seen - 1)) != 0) ++facts.conflicts;
     if ((seen & kWon) != 0) ++facts.winners;
     if ((seen & kWon) != 0 && (seen & kLost) != 0) ++facts.winners_that_lost;
+  }
+  const auto& rows = inputs.measured.rows;
+  const auto note = [&](std::uint32_t image, std::uint32_t text) {
+    const auto found = labels.find(inputs.dataset.image_uids[image] + '\n' + inputs.dataset.prompts[text]);
+    if (found != labels.end() && (found->second & (found->second - 1)) != 0) {
+      inputs.conflicts.insert(pair_key(image, text));
+    }
+  };
+  for (std::size_t i = 0; i < rows.pair_text.size(); ++i) {
+    note(rows.pair_image_a[i], rows.pair_text[i]);
+    note(rows.pair_image_b[i], rows.pair_text[i]);
   }
 }
 
@@ -207,6 +221,40 @@ void count_facts(EvaluationInputs& inputs, const workspace::Workspace& workspace
   measure_leak(inputs);
 }
 
+/// The images table's rows of the images that have vectors; those of the split whose file is gone are counted.
+void add_images(EvaluationInputs& inputs, const workspace::Workspace& workspace) {
+  std::unordered_map<std::string, std::size_t> places;
+  const auto& uids = inputs.dataset.image_uids;
+  for (std::size_t row = 0; row < uids.size(); ++row) places.emplace(uids[row], row);
+  inputs.images.resize(uids.size());
+  for (auto& image : workspace.find_images()) {
+    if (const auto place = places.find(image.image_uid); place != places.end()) {
+      inputs.images[place->second] = std::move(image);
+    }
+  }
+  const auto& rows = inputs.measured.rows;
+  std::unordered_set<std::uint32_t> measured;
+  for (const auto* side : {&rows.point_image, &rows.pair_image_a, &rows.pair_image_b, &rows.candidate_image}) {
+    measured.insert(side->begin(), side->end());
+  }
+  inputs.facts.images = measured.size();
+  for (const auto row : measured) {
+    const auto& image = inputs.images[row];
+    if (!image.path.empty() && !has_file(workspace.resolve(image))) ++inputs.facts.images_gone;
+  }
+}
+
+void check_vectors(const std::string& encoder, const char* what, const reward::VectorTable& table,
+                   const std::vector<std::string>& keys) {
+  const auto bad = std::ranges::find_if_not(table.values, [](float value) { return std::isfinite(value); });
+  if (bad == table.values.end()) return;
+  const auto row = static_cast<std::size_t>(bad - table.values.begin()) / table.dim;
+  fail(ErrorCode::kCorruptData,
+       "embeddings/{}: the vector of {} '{}' holds {}, expected finite numbers; delete the folder and run `encode` "
+       "again",
+       encoder, what, keys[row].substr(0, 60), *bad);
+}
+
 void check_labels(const workspace::Workspace& workspace, const reward::Examples& examples) {
   for (const auto& points : examples.points) {
     for (const auto& point : points) {
@@ -236,6 +284,8 @@ EvaluationInputs load_evaluation_inputs(const workspace::Workspace& workspace, c
   inputs.dataset = load_dataset(workspace, encoder);
   const auto& examples = inputs.dataset.examples;
   check_labels(workspace, examples);
+  check_vectors(encoder, "image", examples.images, inputs.dataset.image_uids);
+  check_vectors(encoder, "prompt", examples.texts, inputs.dataset.prompts);
   PromptNumbers train_numbers(inputs.train);
   PromptNumbers validation_numbers(inputs.validation);
   PromptNumbers numbers(inputs.measured);
@@ -250,9 +300,10 @@ EvaluationInputs load_evaluation_inputs(const workspace::Workspace& workspace, c
   }
   const auto rankings = workspace.load_rankings();
   add_rankings(inputs, rankings, numbers);
-  count_conflicts(rankings, inputs.facts);
+  count_conflicts(rankings, inputs);
   add_truth(inputs, workspace.find_truth());
   count_facts(inputs, workspace, split);
+  add_images(inputs, workspace);
   return inputs;
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cli/dataset.h"
@@ -31,6 +32,9 @@ struct EvaluationInputs {
   evaluation::SplitData measured;                        ///< points, pairs and rankings of `split`
   std::unordered_map<std::uint64_t, double> truth;       ///< by pair_key; empty unless all of `measured` is known
   std::unordered_map<std::uint32_t, PromptVotes> votes;  ///< by row of Dataset::prompts, over the rankings of `split`
+  std::unordered_set<std::uint64_t> conflicts;           ///< pair_keys that rankings gave different labels
+  /// Rows of the images table, parallel to Dataset::image_uids; image_uid is "" where the table has none.
+  std::vector<workspace::Image> images;
   evaluation::DataFacts facts;
 
   [[nodiscard]] evaluation::Vectors vectors() const;
@@ -45,7 +49,7 @@ struct EvaluationInputs {
 
 /// @param split  "train", "validation" or "test".
 /// @throws Error kInvalidArgument for another split, kNotFound where the workspace lacks something (naming the command
-///   that makes it) or the split is empty.
+///   that makes it) or the split is empty, kCorruptData for a label out of range or a vector that is not finite.
 [[nodiscard]] EvaluationInputs load_evaluation_inputs(const workspace::Workspace& workspace, const std::string& encoder,
                                                       const std::string& split);
 

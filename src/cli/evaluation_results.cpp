@@ -10,6 +10,8 @@
 namespace imagerank::cli {
 namespace {
 
+constexpr std::size_t kBatch = 4096;  // pairs a call of the head
+
 using evaluation::Metric;
 using evaluation::Predictions;
 using evaluation::SplitData;
@@ -78,25 +80,28 @@ evaluation::ResultFacts result_facts(const reward::Reward& reward, const Evaluat
   facts.constant_utility = !a.empty() && std::ranges::equal(a, b);
   facts.prompt_overlap = data.prompt_overlap;
   facts.image_overlap = data.image_overlap;
+  facts.images = data.images;
+  facts.images_gone = data.images_gone;
   const auto untrained = reward.record().find("encoder_untrained");
   facts.untrained_encoder = untrained != reward.record().end() && untrained->is_boolean() && untrained->get<bool>();
   return facts;
 }
 
-void check_finite(const std::vector<float>& values, std::size_t first_row) {
-  const auto bad = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
-  if (bad == values.end()) return;
-  fail(ErrorCode::kCorruptData,
-       "reward: the answers for rows {} and after hold {}, expected finite numbers: did "
-       "training diverge?",
-       first_row, *bad);
-}
-
 }  // namespace
+
+std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Reward& reward) {
+  const auto found = reward.record().find("calibration");
+  if (found == reward.record().end() || !found->is_object()) return std::nullopt;
+  const auto temperature = number_at(*found, "temperature");
+  const double width = number_at(*found, "tie_width").value_or(0.0);
+  if (!temperature || !(*temperature > 0.0) || !(width >= 0.0)) return std::nullopt;
+  return evaluation::PairCalibration{*temperature, width};
+}
 
 HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context)
     : classifier_(reward.is_classifier()),
       utility_only_(reward::uses_pairs(reward::parse_loss(reward.loss()))),
+      calibration_(recorded_calibration(reward).value_or(evaluation::PairCalibration{})),
       class_count_(static_cast<std::size_t>(inputs.dataset.examples.class_count)) {
   const auto& examples = inputs.dataset.examples;
   const std::size_t dim = examples.images.dim;
@@ -111,7 +116,6 @@ HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inp
   }
   collect(inputs.measured.rows);
   collect(inputs.validation.rows);
-  constexpr std::size_t kBatch = 4096;
   std::vector<float> images;
   std::vector<float> texts;
   for (std::size_t begin = 0; begin < asked_.size(); begin += kBatch) {
@@ -128,10 +132,20 @@ HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inp
     const auto said = reward.score(images, texts, count);
     scores_.insert(scores_.end(), said.score.begin(), said.score.end());
     probabilities_.insert(probabilities_.end(), said.probabilities.begin(), said.probabilities.end());
-    check_finite(said.score, begin);
-    check_finite(said.probabilities, begin);
+    check_finite(said.score, begin, inputs);
+    check_finite(said.probabilities, begin, inputs);
     context.report({.stage = "score", .done = begin + count, .total = asked_.size(), .note = ""});
   }
+}
+
+void HeadScores::check_finite(std::span<const float> answers, std::size_t first, const EvaluationInputs& inputs) const {
+  const auto bad = std::ranges::find_if_not(answers, [](float value) { return std::isfinite(value); });
+  if (bad == answers.end()) return;
+  const std::size_t answers_each = answers.size() / std::min(kBatch, asked_.size() - first);
+  const auto& [image, text] = asked_[first + static_cast<std::size_t>(bad - answers.begin()) / answers_each];
+  fail(ErrorCode::kCorruptData,
+       "reward: the answer for image {} and prompt '{}' is {}, expected a finite number: did training diverge?",
+       inputs.dataset.image_uids[image], inputs.dataset.prompts[text].substr(0, 60), *bad);
 }
 
 void HeadScores::collect(const evaluation::SplitRows& rows) {
@@ -154,6 +168,12 @@ Predictions HeadScores::predict(const SplitData& data) const {
   auto predictions = evaluation::predict_preferences(
       data, [this](std::uint32_t image, std::uint32_t text) { return score(image, text); });
   add_point_answers(data, predictions);
+  if (utility_only_) {  // such a loss fits the probability that a wins, which is all that it states
+    for (std::size_t i = 0; i < predictions.pair_a.size(); ++i) {
+      predictions.pair_probabilities.push_back(
+          evaluation::pair_probability(predictions.pair_a[i], predictions.pair_b[i], calibration_));
+    }
+  }
   return predictions;
 }
 
@@ -213,14 +233,21 @@ EvaluatedReward evaluate_reward(const std::string& name, const reward::Reward& r
   report.reward = reward_facts(name, reward);
   report.data = inputs.facts;
   report.metrics = evaluation::measure(truth, result.predictions, report.pickscore_threshold, basis.bootstrap);
+  report.subject = evaluation::subject_of(result.predictions);
+  if (report.subject == evaluation::Subject::kPairs) report.calibration = recorded_calibration(reward);
   for (std::size_t i = 0; i < evaluation::kBaselineCount; ++i) {
-    report.baselines[i] = basis.baselines[i].measurement;
+    report.baselines[i] = report.subject == evaluation::Subject::kPairs
+                              ? evaluation::measurement_on_pairs(static_cast<evaluation::Baseline>(i),
+                                                                 basis.baselines[i], truth, basis.bootstrap)
+                              : basis.baselines[i].measurement;
   }
   report.warnings = evaluation::find_warnings(result_facts(reward, basis, result.predictions), report.metrics);
   report.verdict = evaluation::judge(truth, result.predictions, report.metrics, basis.baselines, basis.bootstrap);
   report.way_to_oracle = evaluation::way_to_oracle(report.metrics, basis.baselines);
   report.confusion = evaluation::confusion_matrix(truth, result.predictions);
   report.reliability = evaluation::reliability_bins(truth, result.predictions);
+  report.slices = evaluation::measure_slices(truth, result.predictions, report.pickscore_threshold, basis.bootstrap,
+                                             make_slices(inputs, reward));
   report.bootstrap_draws = basis.bootstrap.draws();
   report.epochs = epoch_facts(reward.record());
   return result;

@@ -2,18 +2,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "cli/evaluation_inputs.h"
 #include "core/progress.h"
+#include "evaluation/slices.h"
 
 namespace imagerank::cli {
 
 /// What one head says of a workspace's images and prompts; each (image, prompt) is scored once.
 class HeadScores {
  public:
-  /// Scores all that `inputs` asks about. @throws Error kInvalidArgument where reward and vectors or labels do not fit.
+  /// Scores all that `inputs` asks about. @throws Error kInvalidArgument where reward and vectors or labels do not fit,
+  /// kCorruptData for an answer that is not finite, naming image and prompt.
   HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context);
 
   [[nodiscard]] double score(std::uint32_t image, std::uint32_t text) const;
@@ -22,10 +26,13 @@ class HeadScores {
 
  private:
   void collect(const evaluation::SplitRows& rows);
+  /// @param answers  of `asked_` from `first` on, one or more each.
+  void check_finite(std::span<const float> answers, std::size_t first, const EvaluationInputs& inputs) const;
   void add_point_answers(const evaluation::SplitData& data, evaluation::Predictions& predictions) const;
 
   bool classifier_ = false;
   bool utility_only_ = false;  // a pair loss: not on the scale of the labels
+  evaluation::PairCalibration calibration_;
   std::unordered_map<std::uint64_t, std::size_t> places_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> asked_;  // (image, text) by place
   std::vector<float> scores_;
@@ -44,6 +51,9 @@ struct EvaluationBasis {
                                                     const std::string& split, std::uint64_t draws,
                                                     const RunContext& context);
 
+/// What training has recorded of how differences become probabilities; nullopt for a reward without it.
+[[nodiscard]] std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Reward& reward);
+
 struct EvaluatedReward {
   evaluation::EvaluationReport report;  ///< without pictures
   evaluation::Predictions predictions;
@@ -52,11 +62,34 @@ struct EvaluatedReward {
 [[nodiscard]] EvaluatedReward evaluate_reward(const std::string& name, const reward::Reward& reward,
                                               const EvaluationBasis& basis, const HeadScores& scores);
 
+/// The split's pairs by prompt length, truncation, ties, conflict, what train has seen, generator and user. Truncation
+/// is left out where the encoder's tokenizer is not to be found, generators where none is known.
+[[nodiscard]] std::vector<evaluation::Slice> make_slices(const EvaluationInputs& inputs, const reward::Reward& reward);
+
 /// A few prompts of the split, drawn at random for a fixed seed, each with its best and worst images by score.
 /// An image that cannot be read is shown as such, with the reason.
 [[nodiscard]] std::vector<evaluation::PromptPictures> pick_pictures(const workspace::Workspace& workspace,
                                                                     const EvaluationInputs& inputs,
                                                                     const HeadScores& scores);
+/// The highest and lowest scores; the pairs on which the head contradicts people most surely; the images that people
+/// are most divided about; the pairs that the head tells apart least. A few each, of as many prompts; without any, left
+/// out.
+[[nodiscard]] std::vector<evaluation::Gallery> pick_galleries(const workspace::Workspace& workspace,
+                                                              const EvaluationInputs& inputs, const HeadScores& scores);
+
+struct ProbeOptions {
+  std::uint64_t images = 0;  ///< to probe; fewer if the split has fewer
+  std::string model;         ///< where the encoder is, if not where the reward recorded it
+  std::size_t draws = 0;     ///< of the bootstrap
+  std::uint64_t seed = 1;
+};
+/// Changes images and prompts of the split and scores them again, with the reward in `folder`. Images whose shorter
+/// edge is above 512 pixels are shrunk to it first. An image that cannot be read is counted, and no other takes its
+/// place.
+/// @throws Error as Scorer::load.
+[[nodiscard]] evaluation::ProbeReport run_probes(const workspace::Workspace& workspace, const EvaluationInputs& inputs,
+                                                 const std::filesystem::path& folder, const ProbeOptions& options,
+                                                 const RunContext& context);
 
 /// Writes reports/<name>/report.html and report.json, whose "report" is the page's path, added to `json`.
 /// @return the page's path.

@@ -226,18 +226,47 @@ BaselineResults measure_baselines(const Vectors& vectors, const SplitData& train
   return results;
 }
 
+Measurement measurement_on_pairs(Baseline baseline, const BaselineResult& result, const SplitTruth& truth,
+                                 const Bootstrap& bootstrap) {
+  std::vector<double> stated;
+  switch (baseline) {
+    case Baseline::kMajority:
+    case Baseline::kRandom:
+    case Baseline::kAlwaysTie:
+      stated.assign(truth.pairs(), 0.5);
+      break;
+    case Baseline::kClipCosine:
+      for (std::size_t i = 0; i < result.predictions.pair_a.size(); ++i) {
+        stated.push_back(pair_probability(result.predictions.pair_a[i], result.predictions.pair_b[i]));
+      }
+      break;
+    case Baseline::kPromptOnly:
+    case Baseline::kImageOnly:
+    case Baseline::kOracle:
+      break;
+  }
+  const auto of_pairs = measure_pair_probabilities(truth, stated, bootstrap);
+  auto measurement = result.measurement;
+  for (const auto metric : {Metric::kBrier, Metric::kLogLoss, Metric::kEce}) {
+    at(measurement, metric) = at(of_pairs, metric);
+  }
+  return measurement;
+}
+
 Measurement random_measurement(const SplitTruth& truth) {
   Measurement result;
+  // The metrics of rankings break tied scores in expectation, so a constant is a random order; its correlation is 0.
+  const auto constant = measure(truth, constant_predictions(truth, {}), 0.0, Bootstrap(truth.prompt_count, 0));
   if (truth.points() > 0) add_random_labels(truth, result);
   if (truth.pairs() > 0) at(result, Metric::kPairPickscore).value = 0.5;
   if (truth.strict_pairs() > 0) {
     at(result, Metric::kPairStrictMicro).value = 0.5;
     at(result, Metric::kPairStrictMacro).value = 0.5;
   }
-  // The metrics of rankings break tied scores in expectation, so a constant is a random order; its correlation is 0.
-  const auto constant = measure(truth, constant_predictions(truth, {}), 0.0, Bootstrap(truth.prompt_count, 0));
-  for (const auto metric :
-       {Metric::kPairHpsInversion, Metric::kKendallTauB, Metric::kSpearman, Metric::kNdcgAt4, Metric::kRecallAt1}) {
+  if (at(constant, Metric::kPairImageReward).value) at(result, Metric::kPairImageReward).value = 0.5;
+  for (const auto metric : {Metric::kPairHpsInversion, Metric::kKendallTauB, Metric::kSpearman, Metric::kNdcgAt4,
+                            Metric::kRecallAt1, Metric::kRecallAt2, Metric::kRecallAt4, Metric::kFilterAt1,
+                            Metric::kFilterAt2, Metric::kFilterAt4, Metric::kBestOfNLift}) {
     at(result, metric).value = at(constant, metric).value;
   }
   return result;

@@ -68,6 +68,12 @@ using BaselineResults = std::array<BaselineResult, kBaselineCount>;
                                                 const SplitData& validation, const SplitData& measured,
                                                 const UtilityFunction& oracle, const Bootstrap& bootstrap);
 
+/// The baseline's measurement with brier, log_loss and ece of pairs' winners in the place of those of labels, as a
+/// report on a pair loss needs them: a baseline that tells no two images apart states 0.5, CLIP's cosine what its scale
+/// of 100 makes of the difference, and the others state nothing of pairs.
+[[nodiscard]] Measurement measurement_on_pairs(Baseline baseline, const BaselineResult& result, const SplitTruth& truth,
+                                               const Bootstrap& bootstrap);
+
 /// The expected result of answering at random: labels uniformly, utilities in a random order without ties. In closed
 /// form, so without intervals; macro_f1 is that of the expected confusion matrix.
 [[nodiscard]] Measurement random_measurement(const SplitTruth& truth);

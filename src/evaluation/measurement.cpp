@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <string_view>
 
 #include "core/fail.h"
@@ -20,30 +22,6 @@ void check(std::string_view name, std::span<const double> values, std::size_t ex
   }
 }
 
-void check(const SplitTruth& truth, const Predictions& predictions, const Bootstrap& bootstrap) {
-  const auto classes = static_cast<std::size_t>(truth.class_count);
-  if (bootstrap.groups() != truth.prompt_count) {
-    fail(ErrorCode::kInvalidArgument, "evaluation: the bootstrap has {} groups, expected {} prompts",
-         bootstrap.groups(), truth.prompt_count);
-  }
-  if (!predictions.classes.empty() && predictions.classes.size() != truth.points()) {
-    fail(ErrorCode::kInvalidArgument, "evaluation: {} predicted classes, expected {}", predictions.classes.size(),
-         truth.points());
-  }
-  for (const auto predicted : predictions.classes) {
-    if (predicted < 0 || predicted >= truth.class_count) {
-      fail(ErrorCode::kInvalidArgument, "evaluation: predicted class {}, expected 0 to {}", predicted,
-           truth.class_count - 1);
-    }
-  }
-  check("class_scores", predictions.class_scores, truth.points() * classes);
-  check("probabilities", predictions.probabilities, truth.points() * classes);
-  check("values", predictions.values, truth.points());
-  check("pair_a", predictions.pair_a, truth.pairs());
-  check("pair_b", predictions.pair_b, truth.pairs());
-  check("candidates", predictions.candidates, truth.relevance.size());
-}
-
 /// Sums per prompt from which metrics follow, in columns side by side, so that one pass resamples them all: a sum and
 /// a count for each metric that is a mean, then the confusion matrix, then count, sum, squares and error for R2.
 class Ledger {
@@ -56,10 +34,12 @@ class Ledger {
   [[nodiscard]] std::span<const double> sums() const { return sums_; }
 
   double& cell(std::size_t prompt, std::size_t column) { return sums_[prompt * columns() + column]; }
+  void add(std::size_t prompt, Metric metric, double sum, double count) {
+    cell(prompt, 2 * static_cast<std::size_t>(metric)) += sum;
+    cell(prompt, 2 * static_cast<std::size_t>(metric) + 1) += count;
+  }
   void add(std::size_t prompt, Metric metric, std::optional<double> value) {
-    if (!value) return;
-    cell(prompt, 2 * static_cast<std::size_t>(metric)) += *value;
-    cell(prompt, 2 * static_cast<std::size_t>(metric) + 1) += 1.0;
+    if (value) add(prompt, metric, *value, 1.0);
   }
   /// Turns a metric's sum over a prompt's items into their mean, counted once.
   void average_within_prompts(Metric metric) {
@@ -69,6 +49,20 @@ class Ledger {
       sums_[row] /= sums_[row + 1];
       sums_[row + 1] = 1.0;
     }
+  }
+  /// effective_groups of what a metric counts.
+  [[nodiscard]] double effective_prompts(Metric metric) const {
+    if (sums_.empty()) return 0.0;
+    if (metric == Metric::kR2) return effective_groups(std::span(sums_).subspan(regression()), columns());
+    if (metric == Metric::kAccuracy || metric == Metric::kBalancedAccuracy || metric == Metric::kMacroF1) {
+      std::vector<double> rows;
+      for (std::size_t row = 0; row < sums_.size(); row += columns()) {
+        const auto cells = std::span(sums_).subspan(row + confusion(), classes_ * classes_);
+        rows.push_back(std::accumulate(cells.begin(), cells.end(), 0.0));
+      }
+      return effective_groups(rows);
+    }
+    return effective_groups(std::span(sums_).subspan(2 * static_cast<std::size_t>(metric) + 1), columns());
   }
   [[nodiscard]] std::vector<double> totals() const {
     std::vector<double> result(columns());
@@ -122,6 +116,19 @@ void add_pairs(const SplitTruth& truth, const Predictions& predictions, double t
   ledger.average_within_prompts(Metric::kPairStrictMacro);
 }
 
+/// A pair loss's statement about a strict pair, as brier_row takes it: the probabilities that b and that a wins.
+std::array<double, 2> winner_probabilities(double p_a) { return {1.0 - p_a, p_a}; }
+
+void add_pair_probabilities(const SplitTruth& truth, std::span<const double> stated, Ledger& ledger) {
+  for (std::size_t i = 0; i < stated.size(); ++i) {
+    if (!is_strict(truth.pair_p_a[i])) continue;
+    const std::int32_t winner = truth.pair_p_a[i] > 0.5 ? 1 : 0;
+    const auto row = winner_probabilities(stated[i]);
+    ledger.add(truth.pair_prompt[i], Metric::kBrier, brier_row(row, winner));
+    ledger.add(truth.pair_prompt[i], Metric::kLogLoss, log_loss_row(row, winner));
+  }
+}
+
 void add_rankings(const SplitTruth& truth, const Predictions& predictions, Ledger& ledger) {
   if (predictions.candidates.empty()) return;
   for (std::size_t i = 0; i < truth.rankings(); ++i) {
@@ -134,9 +141,33 @@ void add_rankings(const SplitTruth& truth, const Predictions& predictions, Ledge
     ledger.add(prompt, Metric::kKendallTauB, kendall_tau_b(relevance, scores));
     ledger.add(prompt, Metric::kSpearman, spearman(relevance, scores));
     ledger.add(prompt, Metric::kNdcgAt4, ndcg_at(relevance, scores, 4));
-    ledger.add(prompt, Metric::kRecallAt1, recall_at_1(relevance, scores));
+    const auto pairs = decided_pairs(relevance, scores);
+    ledger.add(prompt, Metric::kPairImageReward, pairs.right, pairs.count);
+    const auto top = recall_at(relevance, scores, 1);
+    ledger.add(prompt, Metric::kRecallAt1, top);
+    ledger.add(prompt, Metric::kRecallAt2, recall_at(relevance, scores, 2));
+    ledger.add(prompt, Metric::kRecallAt4, recall_at(relevance, scores, 4));
+    ledger.add(prompt, Metric::kFilterAt1, filter_at(relevance, scores, 1));
+    ledger.add(prompt, Metric::kFilterAt2, filter_at(relevance, scores, 2));
+    ledger.add(prompt, Metric::kFilterAt4, filter_at(relevance, scores, 4));
+    if (top) ledger.add(prompt, Metric::kBestOfNLift, *top, *share_of_best(relevance));
   }
   ledger.average_within_prompts(Metric::kPairHpsInversion);
+}
+
+/// Whether a metric depends on how the scores order images.
+bool is_of_order(Metric metric) { return metric >= Metric::kPairStrictMicro && metric <= Metric::kBestOfNLift; }
+
+/// Whether any two images got different scores. Where none did, what metrics of order say is a convention, not a result
+/// with an uncertainty.
+bool tells_apart(const SplitTruth& truth, const Predictions& predictions) {
+  if (!std::ranges::equal(predictions.pair_a, predictions.pair_b)) return true;
+  for (std::size_t i = 0; i < truth.rankings() && !predictions.candidates.empty(); ++i) {
+    const auto scores = std::span(predictions.candidates)
+                            .subspan(truth.ranking_begin[i], truth.ranking_begin[i + 1] - truth.ranking_begin[i]);
+    if (std::ranges::adjacent_find(scores, std::not_equal_to<>()) != scores.end()) return true;
+  }
+  return false;
 }
 
 /// A metric that follows from a ledger's sums.
@@ -195,16 +226,32 @@ Estimate estimate_auc(const SplitTruth& truth, const Predictions& predictions, c
   return bootstrap.estimate(mean({}), [&](std::size_t draw) { return mean(bootstrap.counts(draw)); });
 }
 
+void sort_by_confidence(std::vector<ConfidentRow>& rows) {
+  std::ranges::sort(rows, [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
+}
+
+std::vector<ConfidentRow> confident_pairs(const SplitTruth& truth, std::span<const double> stated) {
+  std::vector<ConfidentRow> rows;
+  for (std::size_t i = 0; i < stated.size(); ++i) {
+    if (!is_strict(truth.pair_p_a[i])) continue;
+    const double credit = is_strict(stated[i]) ? ((stated[i] > 0.5) == (truth.pair_p_a[i] > 0.5) ? 1.0 : 0.0) : 0.5;
+    rows.push_back({std::max(stated[i], 1.0 - stated[i]), credit, truth.pair_prompt[i]});
+  }
+  sort_by_confidence(rows);
+  return rows;
+}
+
 std::vector<ConfidentRow> confident_rows(const SplitTruth& truth, const Predictions& predictions) {
   const auto classes = static_cast<std::size_t>(truth.class_count);
+  if (!predictions.pair_probabilities.empty()) return confident_pairs(truth, predictions.pair_probabilities);
   if (predictions.probabilities.empty()) return {};
   const auto chosen = likeliest_classes(predictions.probabilities, truth.class_count);
   std::vector<ConfidentRow> rows(truth.points());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     rows[i] = {predictions.probabilities[i * classes + static_cast<std::size_t>(chosen[i])],
-               chosen[i] == truth.point_label[i], truth.point_prompt[i]};
+               chosen[i] == truth.point_label[i] ? 1.0 : 0.0, truth.point_prompt[i]};
   }
-  std::ranges::sort(rows, [](const ConfidentRow& a, const ConfidentRow& b) { return a.confidence < b.confidence; });
+  sort_by_confidence(rows);
   return rows;
 }
 
@@ -216,21 +263,56 @@ Estimate estimate_ece(const SplitTruth& truth, const Predictions& predictions, c
 
 }  // namespace
 
+Subject subject_of(const Predictions& predictions) noexcept {
+  if (!predictions.pair_probabilities.empty()) return Subject::kPairs;
+  return predictions.probabilities.empty() ? Subject::kNothing : Subject::kLabels;
+}
+
 std::size_t SplitTruth::strict_pairs() const noexcept {
   return static_cast<std::size_t>(std::ranges::count_if(pair_p_a, is_strict));
 }
 
+void check_predictions(const SplitTruth& truth, const Predictions& predictions, const Bootstrap& bootstrap) {
+  const auto classes = static_cast<std::size_t>(truth.class_count);
+  if (bootstrap.groups() != truth.prompt_count) {
+    fail(ErrorCode::kInvalidArgument, "evaluation: the bootstrap has {} groups, expected {} prompts",
+         bootstrap.groups(), truth.prompt_count);
+  }
+  if (!predictions.classes.empty() && predictions.classes.size() != truth.points()) {
+    fail(ErrorCode::kInvalidArgument, "evaluation: {} predicted classes, expected {}", predictions.classes.size(),
+         truth.points());
+  }
+  for (const auto predicted : predictions.classes) {
+    if (predicted < 0 || predicted >= truth.class_count) {
+      fail(ErrorCode::kInvalidArgument, "evaluation: predicted class {}, expected 0 to {}", predicted,
+           truth.class_count - 1);
+    }
+  }
+  check("class_scores", predictions.class_scores, truth.points() * classes);
+  check("probabilities", predictions.probabilities, truth.points() * classes);
+  check("values", predictions.values, truth.points());
+  check("pair_a", predictions.pair_a, truth.pairs());
+  check("pair_b", predictions.pair_b, truth.pairs());
+  check("candidates", predictions.candidates, truth.relevance.size());
+  check("pair_probabilities", predictions.pair_probabilities, truth.pairs());
+  if (!predictions.probabilities.empty() && !predictions.pair_probabilities.empty()) {
+    fail(ErrorCode::kInvalidArgument, "evaluation: probabilities of labels and of pairs, expected one of them");
+  }
+}
+
 Measurement measure(const SplitTruth& truth, const Predictions& predictions, double pickscore_threshold,
                     const Bootstrap& bootstrap) {
-  check(truth, predictions, bootstrap);
+  check_predictions(truth, predictions, bootstrap);
   const auto classes = static_cast<std::size_t>(truth.class_count);
   Ledger ledger(truth.prompt_count, classes);
   add_points(truth, predictions, ledger);
   add_pairs(truth, predictions, pickscore_threshold, ledger);
+  add_pair_probabilities(truth, predictions.pair_probabilities, ledger);
   add_rankings(truth, predictions, ledger);
   const auto totals = ledger.totals();
   const auto resampled = bootstrap.resampled_sums(ledger.sums(), ledger.columns());
 
+  const bool ordered = tells_apart(truth, predictions);
   Measurement result;
   for (std::size_t i = 0; i < kMetricCount; ++i) {
     const auto metric = static_cast<Metric>(i);
@@ -239,42 +321,25 @@ Measurement measure(const SplitTruth& truth, const Predictions& predictions, dou
     } else if (metric == Metric::kEce) {
       result[i] = estimate_ece(truth, predictions, bootstrap);
     } else {
-      result[i] = bootstrap.estimate(from_sums(metric, totals, ledger, classes), [&](std::size_t draw) {
+      const auto of_draw = [&](std::size_t draw) {
         return from_sums(metric, std::span(resampled).subspan(draw * ledger.columns(), ledger.columns()), ledger,
                          classes);
-      });
+      };
+      const double groups = ledger.effective_prompts(metric);
+      if (groups <= 0.0) continue;
+      result[i] = bootstrap.estimate(
+          from_sums(metric, totals, ledger, classes), of_draw,
+          is_share(metric) && (ordered || !is_of_order(metric)) ? Scale::kShare : Scale::kReal, groups);
     }
   }
   return result;
 }
 
-Estimate strict_difference(const SplitTruth& truth, const Predictions& first, const Predictions& second,
-                           const Bootstrap& bootstrap) {
-  check(truth, first, bootstrap);
-  check(truth, second, bootstrap);
-  if (first.pair_a.empty() || second.pair_a.empty()) return {};
-  std::vector<double> sums(truth.prompt_count * 2);
-  for (std::size_t i = 0; i < truth.pairs(); ++i) {
-    const double p_a = truth.pair_p_a[i];
-    if (!is_strict(p_a)) continue;
-    const std::size_t column = std::size_t{2} * truth.pair_prompt[i];
-    sums[column] +=
-        strict_credit(p_a, first.pair_a[i], first.pair_b[i]) - strict_credit(p_a, second.pair_a[i], second.pair_b[i]);
-    sums[column + 1] += 1.0;
-  }
-  const auto ratio = [](double sum, double count) -> std::optional<double> {
-    if (count <= 0.0) return std::nullopt;
-    return sum / count;
-  };
-  double sum = 0.0;
-  double count = 0.0;
-  for (std::size_t prompt = 0; prompt < truth.prompt_count; ++prompt) {
-    sum += sums[2 * prompt];
-    count += sums[2 * prompt + 1];
-  }
-  const auto resampled = bootstrap.resampled_sums(sums, 2);
-  return bootstrap.estimate(ratio(sum, count),
-                            [&](std::size_t draw) { return ratio(resampled[2 * draw], resampled[2 * draw + 1]); });
+Measurement measure_pair_probabilities(const SplitTruth& truth, std::span<const double> p_a,
+                                       const Bootstrap& bootstrap) {
+  Predictions predictions;
+  predictions.pair_probabilities.assign(p_a.begin(), p_a.end());
+  return measure(truth, predictions, 0.0, bootstrap);
 }
 
 std::vector<double> confusion_matrix(const SplitTruth& truth, const Predictions& predictions) {

@@ -38,7 +38,14 @@ struct Predictions {
   std::vector<double> values;          ///< [points], on the labels' scale: for R2
   std::vector<double> pair_a, pair_b;  ///< [pairs]: utilities
   std::vector<double> candidates;      ///< [candidates]: utilities
+  /// [pairs]: the stated probability that a is preferred. Where there is one, brier, log_loss and ece are about the
+  /// winners of strict pairs, and `probabilities` must be empty.
+  std::vector<double> pair_probabilities;
 };
+
+/// What a head states probabilities of.
+enum class Subject : std::uint8_t { kNothing, kLabels, kPairs };
+[[nodiscard]] Subject subject_of(const Predictions& predictions) noexcept;
 
 /// Estimates by Metric.
 using Measurement = std::array<Estimate, kMetricCount>;
@@ -49,15 +56,19 @@ using Measurement = std::array<Estimate, kMetricCount>;
   return measurement[static_cast<std::size_t>(metric)];
 }
 
+/// @throws Error kInvalidArgument where array sizes disagree, kCorruptData for a score that is not finite.
+void check_predictions(const SplitTruth& truth, const Predictions& predictions, const Bootstrap& bootstrap);
+
 /// All metrics of one set of predictions, with intervals from `bootstrap`, whose groups are the truth's prompts.
 /// @param pickscore_threshold  see choose_pickscore_threshold.
-/// @throws Error kInvalidArgument where array sizes disagree, kCorruptData for a score that is not finite.
+/// @throws Error as check_predictions.
 [[nodiscard]] Measurement measure(const SplitTruth& truth, const Predictions& predictions, double pickscore_threshold,
                                   const Bootstrap& bootstrap);
 
-/// Difference of strict micro pair accuracy, first - second, paired over the draws. Null without strict pairs.
-[[nodiscard]] Estimate strict_difference(const SplitTruth& truth, const Predictions& first, const Predictions& second,
-                                         const Bootstrap& bootstrap);
+/// brier, log_loss and ece of stated probabilities that a pair's image a is preferred, for strict pairs; the other
+/// metrics are null. @param p_a  [pairs].
+[[nodiscard]] Measurement measure_pair_probabilities(const SplitTruth& truth, std::span<const double> p_a,
+                                                     const Bootstrap& bootstrap);
 
 /// [class_count, class_count] counts, rows the truth; empty without classes.
 [[nodiscard]] std::vector<double> confusion_matrix(const SplitTruth& truth, const Predictions& predictions);

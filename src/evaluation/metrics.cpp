@@ -68,6 +68,9 @@ std::string_view metric_definition(Metric metric) noexcept {
     case Metric::kPairHpsInversion:
       return "1 - inverted pairs / all pairs of a ranking, tied votes counting as right and tied scores as half, mean "
              "over a prompt's rankings, then over prompts (HPSv2's convention).";
+    case Metric::kPairImageReward:
+      return "Share of all pairs within rankings that the votes decide in which the better image scores strictly "
+             "higher, over all rankings together; ties in the votes are left out (ImageReward's convention).";
     case Metric::kKendallTauB:
       return "Kendall's tau-b of votes and scores within a ranking, mean over rankings with a winner; with one best of "
              "four its ceiling is 0.707.";
@@ -78,17 +81,56 @@ std::string_view metric_definition(Metric metric) noexcept {
              "rankings with a winner.";
     case Metric::kRecallAt1:
       return "Share of rankings with a winner whose highest score is a best image; tied scores share the credit.";
+    case Metric::kRecallAt2:
+      return "Share of rankings with a winner that have a best image among the two highest scores; rankings in which "
+             "any order has one are left out.";
+    case Metric::kRecallAt4:
+      return "Share of rankings with a winner that have a best image among the four highest scores; rankings in which "
+             "any order has one, such as those of four images, are left out.";
+    case Metric::kFilterAt1:
+      return "Share of rankings with a winner whose lowest score is a worst image; tied scores share the credit. With "
+             "one best of four, three of four images are worst: read it beside the random baseline.";
+    case Metric::kFilterAt2:
+      return "Share of rankings with a winner that have a worst image among the two lowest scores; rankings in which "
+             "any order has one, such as those with one best of four, are left out.";
+    case Metric::kFilterAt4:
+      return "Share of rankings with a winner that have a worst image among the four lowest scores; rankings in which "
+             "any order has one are left out.";
+    case Metric::kBestOfNLift:
+      return "How many times as often the highest score of a ranking is a best image as one taken at random is; 1 is "
+             "chance, and with one best of four 4 is the most.";
     case Metric::kBrier:
-      return "Squared error of the probabilities: of class 1 with two classes, summed over classes with three. Lower "
-             "is "
-             "better.";
+      return "Squared error of the probabilities that it states: of label 1 with two labels, summed over labels with "
+             "three; of the winner for a pair loss. Lower is better.";
     case Metric::kLogLoss:
-      return "Mean -ln of the true class's probability. Lower is better.";
+      return "Mean -ln of the probability that it states for what came true: the label, or a pair's winner for a pair "
+             "loss. Lower is better.";
     case Metric::kEce:
-      return "Expected calibration error of the likeliest class's probability over 15 equal-mass bins. Lower is "
-             "better.";
+      return "Expected calibration error of the probability that it states for its own answer (a label, or a pair's "
+             "winner for a pair loss), over 15 equal-mass bins. Lower is better.";
   }
   return "";
+}
+
+bool is_share(Metric metric) noexcept {
+  switch (metric) {
+    case Metric::kAccuracy:
+    case Metric::kBalancedAccuracy:
+    case Metric::kPairStrictMicro:
+    case Metric::kPairStrictMacro:
+    case Metric::kPairPickscore:
+    case Metric::kPairHpsInversion:
+    case Metric::kPairImageReward:
+    case Metric::kRecallAt1:
+    case Metric::kRecallAt2:
+    case Metric::kRecallAt4:
+    case Metric::kFilterAt1:
+    case Metric::kFilterAt2:
+    case Metric::kFilterAt4:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::optional<double> accuracy(std::span<const double> confusion, std::size_t classes) {
@@ -193,7 +235,7 @@ std::vector<ReliabilityBin> reliability(std::span<const ConfidentRow> sorted,
       seen += weight;
       bin.weight += weight;
       bin.mean_confidence += weight * sorted[end].confidence;
-      bin.accuracy += sorted[end].correct ? weight : 0.0;
+      bin.accuracy += weight * sorted[end].correct;
     }
     begin = end;
   }
@@ -211,6 +253,17 @@ std::optional<double> ece(std::span<const ReliabilityBin> bins) {
 
 double strict_credit(double p_a, double score_a, double score_b) noexcept {
   return (p_a > 0.5 ? score_a > score_b : score_b > score_a) ? 1.0 : 0.0;
+}
+
+double pair_probability(double score_a, double score_b, const PairCalibration& calibration) noexcept {
+  const double difference = (score_a - score_b) / calibration.temperature;
+  // sigmoid(d - w) / (sigmoid(d - w) + sigmoid(-d - w)), in a form that cannot divide by zero.
+  const double odds_against = std::exp(-difference);
+  const double width = std::exp(calibration.tie_width);
+  if (!std::isfinite(odds_against)) return 0.0;
+  const double wins = 1.0 / (1.0 + width * odds_against);
+  const double loses = odds_against / (odds_against + width);
+  return wins / (wins + loses);
 }
 
 double pickscore_credit(double p_a, double score_a, double score_b, double threshold) noexcept {
@@ -315,18 +368,65 @@ std::optional<double> ndcg_at(std::span<const double> relevance, std::span<const
   return gain / best;
 }
 
-std::optional<double> recall_at_1(std::span<const double> relevance, std::span<const double> scores) {
+DecidedPairs decided_pairs(std::span<const double> relevance, std::span<const double> scores) {
+  DecidedPairs result;
+  for (std::size_t i = 0; i < relevance.size(); ++i) {
+    for (std::size_t j = i + 1; j < relevance.size(); ++j) {
+      const int truth = sign(relevance[i] - relevance[j]);
+      if (truth == 0) continue;
+      result.count += 1.0;
+      if (sign(scores[i] - scores[j]) == truth) result.right += 1.0;
+    }
+  }
+  return result;
+}
+
+std::optional<double> recall_at(std::span<const double> relevance, std::span<const double> scores, std::size_t k) {
   if (relevance.empty() || all_same(relevance)) return std::nullopt;
   const double best = *std::ranges::max_element(relevance);
-  const double top = *std::ranges::max_element(scores);
-  double chosen = 0.0;
-  double hit = 0.0;
+  const auto best_images =
+      static_cast<std::size_t>(std::ranges::count_if(relevance, [&](double value) { return same(value, best); }));
+  if (best_images + k > relevance.size()) return std::nullopt;
+  std::vector<double> ordered(scores.begin(), scores.end());
+  std::ranges::nth_element(ordered, ordered.begin() + static_cast<std::ptrdiff_t>(k - 1), std::greater<>());
+  const double last = ordered[k - 1];  // the k-th highest score; images that share it take the places that are left
+  std::size_t places = k;
+  std::size_t tied = 0;
+  std::size_t tied_best = 0;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (!same(scores[i], top)) continue;
-    chosen += 1.0;
-    hit += same(relevance[i], best) ? 1.0 : 0.0;
+    if (scores[i] < last) continue;
+    const bool is_best = same(relevance[i], best);
+    if (scores[i] > last) {
+      if (is_best) return 1.0;
+      --places;
+    } else {
+      ++tied;
+      if (is_best) ++tied_best;
+    }
   }
-  return hit / chosen;
+  double none = 1.0;  // the chance that no best image is drawn into the places
+  for (std::size_t place = 0; place < places; ++place) {
+    const std::size_t left = tied - place;
+    none *= tied_best >= left ? 0.0 : static_cast<double>(left - tied_best) / static_cast<double>(left);
+  }
+  return 1.0 - none;
+}
+
+std::optional<double> filter_at(std::span<const double> relevance, std::span<const double> scores, std::size_t k) {
+  // A worst image among the lowest is a best one among the highest, upside down.
+  const auto negated = [](std::span<const double> values) {
+    std::vector<double> result;
+    for (const double value : values) result.push_back(-value);
+    return result;
+  };
+  return recall_at(negated(relevance), negated(scores), k);
+}
+
+std::optional<double> share_of_best(std::span<const double> relevance) {
+  if (relevance.empty() || all_same(relevance)) return std::nullopt;
+  const double best = *std::ranges::max_element(relevance);
+  const auto count = std::ranges::count_if(relevance, [&](double value) { return same(value, best); });
+  return static_cast<double>(count) / static_cast<double>(relevance.size());
 }
 
 }  // namespace imagerank::evaluation

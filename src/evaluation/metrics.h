@@ -21,15 +21,22 @@ enum class Metric : std::uint8_t {
   kPairStrictMacro,
   kPairPickscore,
   kPairHpsInversion,
+  kPairImageReward,
   kKendallTauB,
   kSpearman,
   kNdcgAt4,
   kRecallAt1,
+  kRecallAt2,
+  kRecallAt4,
+  kFilterAt1,
+  kFilterAt2,
+  kFilterAt4,
+  kBestOfNLift,
   kBrier,
   kLogLoss,
   kEce,
 };
-inline constexpr std::size_t kMetricCount = 16;
+inline constexpr std::size_t kMetricCount = 23;
 /// Names by Metric: "accuracy", ..., "ece".
 inline constexpr std::array<std::string_view, kMetricCount> kMetricNames = {"accuracy",
                                                                             "balanced_accuracy",
@@ -40,16 +47,25 @@ inline constexpr std::array<std::string_view, kMetricCount> kMetricNames = {"acc
                                                                             "pair_accuracy_strict_macro",
                                                                             "pair_accuracy_pickscore",
                                                                             "pair_accuracy_hps_inversion",
+                                                                            "pair_accuracy_imagereward",
                                                                             "kendall_tau_b",
                                                                             "spearman",
                                                                             "ndcg_at_4",
                                                                             "recall_at_1",
+                                                                            "recall_at_2",
+                                                                            "recall_at_4",
+                                                                            "filter_at_1",
+                                                                            "filter_at_2",
+                                                                            "filter_at_4",
+                                                                            "best_of_n_lift",
                                                                             "brier",
                                                                             "log_loss",
                                                                             "ece"};
 
 /// What a metric means here, in one sentence: conventions on ties, averaging and range.
 [[nodiscard]] std::string_view metric_definition(Metric metric) noexcept;
+/// True for what is read in percent: every metric from 0 to 1 but ndcg, auc and those of probabilities.
+[[nodiscard]] bool is_share(Metric metric) noexcept;
 /// False for brier, log_loss and ece.
 [[nodiscard]] constexpr bool higher_is_better(Metric metric) noexcept {
   return metric != Metric::kBrier && metric != Metric::kLogLoss && metric != Metric::kEce;
@@ -90,10 +106,10 @@ struct ScoredRow {
 /// -ln p(label), p clipped to [2^-23, 1]: the probabilities are float32.
 [[nodiscard]] double log_loss_row(std::span<const double> probabilities, std::int32_t label);
 
-/// One row's top probability and whether that class was right.
+/// One row's top probability and whether that answer was right.
 struct ConfidentRow {
   double confidence = 0.0;
-  bool correct = false;
+  double correct = 0.0;  ///< 1, 0, or 0.5 where two answers had that probability
   std::uint32_t group = 0;
 };
 /// One bin of a reliability plot.
@@ -118,6 +134,15 @@ inline constexpr std::size_t kCalibrationBins = 15;
 /// 1 if the winner scores higher, else 0: an equal score is wrong, so that a constant gets 0, never 1 or 0.5.
 /// Source: the `>` of ImageReward's test.py. Call for strict pairs only.
 [[nodiscard]] double strict_credit(double p_a, double score_a, double score_b) noexcept;
+/// How a head's differences of score become probabilities, as reward.json's "calibration" has it: a beats b with
+/// sigmoid(difference / temperature - tie_width), b beats a with the same of the opposite, else it is a tie.
+struct PairCalibration {
+  double temperature = 1.0;  ///< above 0
+  double tie_width = 0.0;    ///< 0 or more
+};
+/// The probability that a is preferred to b if one of them is. Without calibration it is that of a pair loss,
+/// 1 / (1 + exp(score_b - score_a)). Source: Bradley and Terry 1952; the width of ties: Rao and Kupper 1967.
+[[nodiscard]] double pair_probability(double score_a, double score_b, const PairCalibration& calibration = {}) noexcept;
 /// PickScore's rule: a tie is predicted where |p - (1 - p)| <= threshold, p = 1 / (1 + exp(score_b - score_a));
 /// 1 for the right one of the three answers, 0.5 if exactly one of truth and prediction is a tie, else 0.
 /// Source: PickScore's eval_preference_predictor.py.
@@ -143,8 +168,22 @@ inline constexpr std::size_t kCalibrationBins = 15;
 /// 2008.
 [[nodiscard]] std::optional<double> ndcg_at(std::span<const double> relevance, std::span<const double> scores,
                                             std::size_t k);
-/// 1 if a best image has the highest score; where several share it, the share of best ones among them.
-/// @return nullopt where the truth is all one tie.
-[[nodiscard]] std::optional<double> recall_at_1(std::span<const double> relevance, std::span<const double> scores);
+/// The pairs of a ranking that the truth decides, and how many of them the scores order alike.
+struct DecidedPairs {
+  double right = 0.0;
+  double count = 0.0;
+};
+/// Tied scores are wrong, ties in the truth are left out. Source: the `>` over all pairs of ImageReward's test.py.
+[[nodiscard]] DecidedPairs decided_pairs(std::span<const double> relevance, std::span<const double> scores);
+/// 1 if a best image is among the k highest scores; tied scores in expectation over their orders.
+/// @return nullopt where the truth is all one tie, or so many images are best that any order has 1.
+/// Source: the Recall of ImageReward's paper; the rule for ties is this project's.
+[[nodiscard]] std::optional<double> recall_at(std::span<const double> relevance, std::span<const double> scores,
+                                              std::size_t k);
+/// 1 if a worst image is among the k lowest scores; else as recall_at. Source: the Filter of ImageReward's paper.
+[[nodiscard]] std::optional<double> filter_at(std::span<const double> relevance, std::span<const double> scores,
+                                              std::size_t k);
+/// The share of best images in a ranking: how often one taken at random is best. nullopt where all are tied.
+[[nodiscard]] std::optional<double> share_of_best(std::span<const double> relevance);
 
 }  // namespace imagerank::evaluation

@@ -16,6 +16,22 @@ Json estimate_json(const Estimate& estimate) {
           {"high", optional_json(estimate.high)}};
 }
 
+Json test_json(const PairedTest& test) {
+  Json result = estimate_json(test.difference);
+  result["p"] = optional_json(test.p);
+  return result;
+}
+
+Json subject_json(Subject subject) {
+  if (subject == Subject::kNothing) return nullptr;
+  return subject == Subject::kLabels ? "labels" : "pairs";
+}
+
+Json calibration_json(const std::optional<PairCalibration>& calibration) {
+  if (!calibration) return nullptr;
+  return {{"temperature", calibration->temperature}, {"tie_width", calibration->tie_width}};
+}
+
 Json by_split(const std::array<std::uint64_t, 3>& counts) {
   return {{"train", counts[0]}, {"validation", counts[1]}, {"test", counts[2]}};
 }
@@ -54,6 +70,7 @@ Json data_json(const DataFacts& data) {
           {"conflicts", data.conflicts},
           {"winners", data.winners},
           {"winners_that_lost", data.winners_that_lost},
+          {"images", {{"measured", data.images}, {"gone", data.images_gone}}},
           {"without_vectors",
            {{"points", data.points_without_vectors},
             {"pairs", data.pairs_without_vectors},
@@ -110,15 +127,53 @@ Json pictures_json(const std::vector<PromptPictures>& prompts) {
   return result;
 }
 
+Json slices_json(const std::vector<SliceResult>& slices) {
+  Json result = Json::array();
+  for (const auto& slice : slices) {
+    result.push_back({{"dimension", slice.dimension},
+                      {"name", slice.name},
+                      {"prompts", slice.prompts},
+                      {"pairs", slice.pairs},
+                      {"strict_pairs", slice.strict_pairs},
+                      {"pair_accuracy_strict_micro", estimate_json(slice.strict)},
+                      {"pair_accuracy_pickscore", estimate_json(slice.pickscore)}});
+  }
+  return result;
+}
+
+Json probes_json(const std::optional<ProbeReport>& probes) {
+  if (!probes) return nullptr;
+  Json results = Json::array();
+  for (const auto& probe : probes->results) {
+    results.push_back({{"name", probe.name},
+                       {"what", probe.what},
+                       {"should", expectation_name(probe.expectation)},
+                       {"n", probe.n},
+                       {"mean_change", estimate_json(probe.mean_change)},
+                       {"share_rising", estimate_json(probe.share_rising)},
+                       {"verdict", probe_verdict_name(probe.verdict)}});
+  }
+  Json failed = Json::object();
+  for (const auto& [reason, count] : probes->failed) failed[reason] = count;
+  return {{"images", probes->items},
+          {"prompts", probes->prompts},
+          {"failed", failed},
+          {"score_deviation", probes->deviation},
+          {"results", results}};
+}
+
 /// What eval and compare say of one reward alike.
 Json result_json(const EvaluationReport& report) {
   return {{"reward", reward_json(report.reward)},
           {"warnings", report.warnings},
           {"verdict", report.verdict.sentence},
           {"metrics", measurement_json(report.metrics)},
+          {"probabilities_of", subject_json(report.subject)},
+          {"calibration", calibration_json(report.calibration)},
           {"way_to_oracle", optional_json(report.way_to_oracle)},
           {"confusion", confusion_json(report.confusion, report.data.labels.size())},
-          {"pickscore_threshold", report.pickscore_threshold}};
+          {"pickscore_threshold", report.pickscore_threshold},
+          {"slices", slices_json(report.slices)}};
 }
 
 }  // namespace
@@ -143,9 +198,32 @@ nlohmann::ordered_json report_json(const EvaluationReport& report) {
     bins.push_back({{"share", bin.weight}, {"confidence", bin.mean_confidence}, {"accuracy", bin.accuracy}});
   }
   result["reliability"] = bins;
+  result["probes"] = probes_json(report.probes);
   result["epochs"] = epochs_json(report.epochs);
   result["examples"] = pictures_json(report.pictures);
+  Json galleries = Json::object();
+  for (const auto& gallery : report.galleries) galleries[gallery.name] = pictures_json(gallery.items);
+  result["galleries"] = galleries;
   return result;
+}
+
+std::vector<LearningCurve> learning_curves(const ComparisonReport& report) {
+  std::vector<LearningCurve> curves;
+  for (const auto& entry : report.entries) {
+    const auto& reward = entry.report.reward;
+    const auto& accuracy = at(entry.report.metrics, Metric::kPairStrictMicro);
+    if (!accuracy.value || reward.used == 0) continue;
+    auto curve = std::ranges::find_if(
+        curves, [&](const LearningCurve& other) { return other.head == reward.head && other.loss == reward.loss; });
+    if (curve == curves.end()) curve = curves.insert(curves.end(), {reward.head, reward.loss, {}});
+    curve->points.push_back({reward.name, reward.used, accuracy});
+  }
+  for (auto& curve : curves) {
+    std::ranges::stable_sort(curve.points, {}, &LearningCurve::Point::used);
+  }
+  std::erase_if(curves,
+                [](const LearningCurve& curve) { return curve.points.front().used == curve.points.back().used; });
+  return curves;
 }
 
 std::optional<std::size_t> choose_on_validation(const std::vector<ComparisonReport::Entry>& entries) {
@@ -191,11 +269,31 @@ nlohmann::ordered_json report_json(const ComparisonReport& report) {
     Json row = {{"name", entry.report.reward.name}, {"n", entry.report.data.points}};
     row.update(result_json(entry.report));
     row["validation"] = {{"pair_accuracy_strict_micro", estimate_json(entry.validation)}};
-    row["difference_to_chosen"] = estimate_json(entry.difference);
+    row["difference_to_chosen"] = test_json(entry.to_chosen);
     rewards.push_back(row);
     encoders[entry.report.reward.encoder] = baselines_json(entry.report.baselines);
   }
   result["rewards"] = rewards;
+  Json differences = Json::array();
+  for (const auto& difference : report.differences) {
+    Json row = {{"first", report.entries[difference.first].report.reward.name},
+                {"second", report.entries[difference.second].report.reward.name}};
+    row.update(test_json(difference.test));
+    row["p_holm"] = difference.p_holm;
+    differences.push_back(row);
+  }
+  result["differences"] = differences;
+  Json curves = Json::array();
+  for (const auto& curve : learning_curves(report)) {
+    Json points = Json::array();
+    for (const auto& point : curve.points) {
+      Json row = {{"reward", point.reward}, {"used", point.used}};
+      row.update(estimate_json(point.accuracy));
+      points.push_back(row);
+    }
+    curves.push_back({{"head", curve.head}, {"loss", curve.loss}, {"points", points}});
+  }
+  result["learning_curves"] = curves;
   result["baselines"] = baselines_json(first.baselines);
   if (encoders.size() > 1) result["baselines_by_encoder"] = encoders;
   result["data"] = data_json(first.data);

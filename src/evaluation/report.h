@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "evaluation/baselines.h"
+#include "evaluation/paired.h"
+#include "evaluation/probes.h"
+#include "evaluation/slices.h"
 #include "evaluation/warnings.h"
 
 namespace imagerank::evaluation {
@@ -45,6 +48,7 @@ struct DataFacts {
   std::uint64_t all_rankings = 0, all_ties = 0;  ///< of the workspace
   std::uint64_t conflicts = 0;                   ///< (image, prompt) that got different labels in different rankings
   std::uint64_t winners = 0, winners_that_lost = 0;
+  std::uint64_t images = 0, images_gone = 0;  ///< of the split; those whose file is not there any more
   std::uint64_t points_without_vectors = 0, pairs_without_vectors = 0, rankings_without_vectors = 0;
 };
 
@@ -61,6 +65,13 @@ struct PromptPictures {
   std::vector<Picture> pictures;  ///< highest score first
   std::uint64_t left_out = 0;     ///< images between the best and the worst that are not shown
 };
+/// Images, or pairs of them, that have something in common.
+struct Gallery {
+  std::string name;   ///< "best", as report.json has it
+  std::string title;  ///< "Highest scores"
+  std::string hint;   ///< how they were picked, one sentence
+  std::vector<PromptPictures> items;
+};
 
 /// All that is known of one reward.
 struct EvaluationReport {
@@ -73,10 +84,15 @@ struct EvaluationReport {
   std::optional<double> way_to_oracle;
   std::vector<double> confusion;  ///< [classes, classes], rows the truth; or empty
   std::vector<ReliabilityBin> reliability;
+  Subject subject = Subject::kNothing;         ///< what brier, log_loss, ece and `reliability` are about
+  std::optional<PairCalibration> calibration;  ///< behind a pair loss's probabilities, where training recorded one
   double pickscore_threshold = 0.0;
   std::size_t bootstrap_draws = 0;
   std::vector<EpochFacts> epochs;
-  std::vector<PromptPictures> pictures;
+  std::vector<SliceResult> slices;
+  std::optional<ProbeReport> probes;     ///< where they were asked for
+  std::vector<PromptPictures> pictures;  ///< whole prompts, drawn at random
+  std::vector<Gallery> galleries;        ///< picked: best, worst, disputed, divided, uncertain
 };
 
 /// Several rewards side by side.
@@ -84,11 +100,33 @@ struct ComparisonReport {
   struct Entry {
     EvaluationReport report;  ///< without pictures
     Estimate validation;      ///< strict micro pair accuracy on validation, by which the head is chosen
-    Estimate difference;  ///< strict micro pair accuracy on the split less the chosen one's; null for another encoder
+    /// Strict micro pair accuracy on the split less the chosen one's; null for the chosen one, and for a reward on
+    /// another encoder whose pairs are not the same.
+    PairedTest to_chosen;
+  };
+  /// Two entries on the same pairs, tested.
+  struct Difference {
+    std::size_t first = 0, second = 0;  ///< entries
+    PairedTest test;
+    double p_holm = 1.0;  ///< adjusted for all of `differences`
   };
   std::vector<Entry> entries;
-  std::optional<std::size_t> chosen;  ///< empty where validation holds no strict pairs
+  std::vector<Difference> differences;  ///< every two entries, as far as they can be paired
+  std::optional<std::size_t> chosen;    ///< empty where validation holds no strict pairs
 };
+
+/// What one head and loss reached with different amounts of data.
+struct LearningCurve {
+  struct Point {
+    std::string reward;
+    std::uint64_t used = 0;  ///< rows it was trained on
+    Estimate accuracy;       ///< strict micro pair accuracy
+  };
+  std::string head, loss;
+  std::vector<Point> points;  ///< by amount
+};
+/// A curve for each head and loss that stands in `report` with two amounts or more.
+[[nodiscard]] std::vector<LearningCurve> learning_curves(const ComparisonReport& report);
 
 /// The entry with the highest validation accuracy, the first of equals; empty where none has one.
 [[nodiscard]] std::optional<std::size_t> choose_on_validation(const std::vector<ComparisonReport::Entry>& entries);
@@ -102,7 +140,7 @@ struct ComparisonReport {
 /// Each warning once: those that all rewards share as they are, the others with the reward's name before them.
 [[nodiscard]] std::vector<std::string> shared_warnings(const ComparisonReport& report);
 
-/// One self-contained page: styles, charts and pictures inline, no script, nothing fetched; every text is escaped.
+/// One self-contained page (see Page): nothing is fetched, every text is escaped.
 [[nodiscard]] std::string report_html(const EvaluationReport& report);
 [[nodiscard]] std::string report_html(const ComparisonReport& report);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "evaluation/paired.h"
+
 namespace imagerank::evaluation {
 namespace {
 
@@ -80,7 +82,24 @@ std::vector<std::string> find_warnings(const ResultFacts& facts, const Measureme
                     percent(facts.prompt_overlap), facts.split, percent(facts.image_overlap),
                     facts.image_overlap > 0.0 ? "component" : "prompt"));
   }
+  if (facts.images_gone > 0) {
+    warnings.push_back(
+        fmt::format("images gone: {} of the {} images of the {} split have no file any more; they are measured by the "
+                    "vectors that they had, and shown and probed without",
+                    facts.images_gone, facts.images, facts.split));
+  }
   return warnings;
+}
+
+std::string probe_warning(const ProbeReport& probes) {
+  std::string names;
+  for (const auto& probe : probes.results) {
+    if (probe.verdict != ProbeVerdict::kNotAsItShould) continue;
+    if (!names.empty()) names += ", ";
+    names += fmt::format("{} ({:+.2f} standard deviations, should {})", probe.name, *probe.mean_change.value,
+                         expectation_name(probe.expectation));
+  }
+  return names.empty() ? names : "fooled by a change: " + names;
 }
 
 std::optional<double> way_to_oracle(const Measurement& measurement, const BaselineResults& baselines) {
@@ -119,7 +138,8 @@ Verdict judge(const SplitTruth& truth, const Predictions& predictions, const Mea
   }
   std::string unsurpassed;
   for (const auto baseline : {Baseline::kMajority, Baseline::kAlwaysTie, Baseline::kPromptOnly, Baseline::kImageOnly}) {
-    const auto difference = strict_difference(truth, predictions, at(baselines, baseline).predictions, bootstrap);
+    const auto difference =
+        compare_strict(truth, predictions, at(baselines, baseline).predictions, bootstrap).difference;
     if (!difference.value || (difference.low && *difference.low > 0.0)) continue;
     if (!unsurpassed.empty()) unsurpassed += ", ";
     unsurpassed += kBaselineNames[static_cast<std::size_t>(baseline)];

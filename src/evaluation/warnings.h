@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "evaluation/baselines.h"
+#include "evaluation/probes.h"
 
 namespace imagerank::evaluation {
 
@@ -19,6 +20,7 @@ struct ResultFacts {
   double prompt_overlap = 0.0;     ///< share of the split's rows whose prompt also stands in train
   double image_overlap = 0.0;      ///< share of the split's rows whose image also stands in train
   bool untrained_encoder = false;
+  std::uint64_t images = 0, images_gone = 0;  ///< of the split; those whose file is not there any more
 };
 
 inline constexpr std::size_t kFewPrompts = 30;
@@ -28,6 +30,9 @@ inline constexpr double kNearlyOneClass = 0.7;
 
 /// What a reader must know before the numbers, one sentence each, the name of the trouble first; empty if all is well.
 [[nodiscard]] std::vector<std::string> find_warnings(const ResultFacts& facts, const Measurement& measurement);
+
+/// The warning that a head's scores do what they should not under probes; "" if they do not.
+[[nodiscard]] std::string probe_warning(const ProbeReport& probes);
 
 enum class VerdictKind : std::uint8_t {
   kNothingToJudge,  ///< no strict pairs, or no interval

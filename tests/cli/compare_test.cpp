@@ -68,11 +68,54 @@ TEST(Compare, OneTableChosenOnValidation) {
   for (const auto& reward : json["rewards"]) {
     EXPECT_EQ(reward["difference_to_chosen"]["value"].is_null(), reward["name"] == expected);
   }
+  ASSERT_EQ(json["differences"].size(), 3U) << "every two of three";
+  for (const auto& difference : json["differences"]) {
+    EXPECT_GE(difference["p"], 0.0);
+    EXPECT_GE(difference["p_holm"], difference["p"]);
+    EXPECT_LE(difference["low"], difference["value"]);
+    EXPECT_GE(difference["high"], difference["value"]);
+  }
+  ASSERT_EQ(json["learning_curves"].size(), 1U) << "one head and loss stands with two amounts of data";
+  const auto& curve = json["learning_curves"][0];
+  EXPECT_EQ(curve["head"], "linear");
+  ASSERT_EQ(curve["points"].size(), 2U);
+  EXPECT_EQ(curve["points"][0]["used"], 40);
+  EXPECT_EQ(curve["points"][1]["reward"], "good");
+  EXPECT_TRUE(curve["points"][1]["low"].is_number());
   const auto folder = world.workspace.report_dir("compare");
   EXPECT_EQ(nlohmann::json::parse(load_file(folder / "report.json")), json);
   const auto page = load_file(folder / "report.html");
   EXPECT_THAT(page, HasSubstr("best on validation"));
   EXPECT_THAT(page, HasSubstr("by amount of data"));
+}
+
+/// The same vectors under another encoder's name, `leave_out` images fewer.
+void copy_encoder(const EvaluationWorld& world, const std::string& name, std::size_t leave_out) {
+  for (const std::string side : {"image", "text"}) {
+    const auto from = embeddings::EmbeddingCache::open(world.workspace.embeddings_dir(kEncoder), side);
+    auto to = embeddings::EmbeddingCache::open(world.workspace.embeddings_dir(name), side);
+    for (std::size_t i = side == "image" ? leave_out : 0; i < from.size(); ++i) to.add(from.key(i), "x", from.row(i));
+    to.save();
+  }
+}
+
+TEST(Compare, PairsRewardsOfTwoEncodersWhereTheirPairsAreTheSame) {
+  const EvaluationWorld world(40);
+  train(world, "here", "mse", 0.02, 0);
+  for (const auto& [name, missing] : {std::pair{"other", 0}, std::pair{"short", 160}}) {
+    copy_encoder(world, name, static_cast<std::size_t>(missing));
+    reward::TrainOptions options;
+    options.head = "linear";
+    options.loss = "bt";
+    options.epochs = 4;
+    const auto dataset = load_dataset(world.workspace, name);
+    reward::train_reward(dataset.examples, options, {{"encoder", name}, {"model", "none"}},
+                         world.workspace.reward_dir(name), {});
+  }
+  const auto json = nlohmann::json::parse(run(world, {"here", "other", "short"}, true));
+  ASSERT_EQ(json["differences"].size(), 1U) << "rows without vectors leave other pairs, which cannot be paired";
+  EXPECT_EQ(json["differences"][0]["first"], "here");
+  EXPECT_EQ(json["differences"][0]["second"], "other");
 }
 
 TEST(Compare, TerminalTableNamesHeadsAndBaselines) {

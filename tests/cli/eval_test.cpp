@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "cli/command_eval.h"
@@ -82,7 +84,44 @@ TEST(Eval, WritesBothReportsAndTheySayTheSame) {
   EXPECT_THAT(page, HasSubstr("</html>"));
   EXPECT_THAT(page, HasSubstr("not fetched")) << "images without files are shown as such";
   EXPECT_THAT(page, Not(HasSubstr("<i>odd")));
-  EXPECT_EQ(json["examples"].size(), 6U);
+  EXPECT_EQ(json["examples"].size(), 4U);
+}
+
+TEST(Eval, SlicesSayWhereAndAddUp) {
+  const auto& world = knowable_world();
+  const auto json = evaluate(world, "known");
+  std::map<std::string, std::uint64_t> pairs;
+  std::set<std::string> names;
+  for (const auto& slice : json["slices"]) {
+    pairs[slice["dimension"]] += slice["pairs"].get<std::uint64_t>();
+    names.insert(slice["name"]);
+    EXPECT_GT(slice["prompts"], 0);
+    EXPECT_EQ(slice["pair_accuracy_strict_micro"]["value"].is_null(), slice["strict_pairs"] == 0);
+  }
+  for (const auto* dimension : {"prompt length", "ties", "conflict", "prompt in train", "image in train", "user"}) {
+    EXPECT_EQ(pairs[dimension], json["data"]["counts"]["pairs"]) << dimension;
+  }
+  EXPECT_EQ(pairs.count("generator"), 0U) << "none is known";
+  EXPECT_EQ(pairs.count("truncation"), 0U) << "there is no encoder to ask";
+  EXPECT_TRUE(names.contains("tied pairs"));
+  EXPECT_TRUE(names.contains("unseen prompts"));
+  EXPECT_FALSE(names.contains("prompts also in train"));
+}
+
+TEST(Eval, GalleriesShowTheExtremes) {
+  const auto& world = knowable_world();
+  const auto galleries = evaluate(world, "known")["galleries"];
+  for (const auto* name : {"best", "worst", "disputed", "uncertain"}) {
+    ASSERT_FALSE(galleries[name].empty()) << name;
+    EXPECT_LE(galleries[name].size(), 6U);
+  }
+  EXPECT_GT(galleries["best"][0]["images"][0]["score"], galleries["best"][5]["images"][0]["score"]);
+  EXPECT_GT(galleries["best"][5]["images"][0]["score"], galleries["worst"][0]["images"][0]["score"]);
+  const auto& disputed = galleries["disputed"][0]["images"];
+  ASSERT_EQ(disputed.size(), 2U);
+  EXPECT_GT(disputed[0]["score"], disputed[1]["score"]) << "it prefers the one";
+  EXPECT_GT(disputed[1]["won"], 0) << "people the other";
+  EXPECT_FALSE(galleries.contains("divided")) << "each image stands in one ranking";
 }
 
 TEST(Eval, IsDeterministic) {
@@ -99,11 +138,34 @@ TEST(Eval, AClassifierStatesProbabilitiesAndAPairLossOnlyUtilities) {
   EXPECT_FALSE(classes["confusion"].is_null());
   EXPECT_FALSE(classes["reliability"].empty());
   const auto utility = evaluate(world, "utility");
-  for (const auto* metric : {"accuracy", "balanced_accuracy", "macro_f1", "auc", "r2", "brier", "log_loss", "ece"}) {
+  for (const auto* metric : {"accuracy", "balanced_accuracy", "macro_f1", "auc", "r2"}) {
     EXPECT_TRUE(utility["metrics"][metric]["value"].is_null()) << metric;
   }
+  // It states who wins a pair, and its baselines are measured on the same.
+  EXPECT_EQ(classes["probabilities_of"], "labels");
+  EXPECT_EQ(utility["probabilities_of"], "pairs");
+  for (const auto* metric : {"brier", "log_loss", "ece"}) {
+    EXPECT_TRUE(utility["metrics"][metric]["value"].is_number()) << metric;
+  }
+  EXPECT_DOUBLE_EQ(value(utility["baselines"]["majority"], "brier"), 0.25);
+  EXPECT_LT(value(utility["metrics"], "brier"), 0.25);
+  EXPECT_TRUE(utility["baselines"]["prompt_only"]["brier"]["value"].is_null());
   EXPECT_TRUE(utility["confusion"].is_null());
   EXPECT_GT(value(utility["metrics"], "pair_accuracy_strict_micro"), 0.9);
+}
+
+TEST(Eval, ARecordedCalibrationIsUsed) {
+  const auto& world = knowable_world();
+  const auto plain = evaluate(world, "utility");
+  EXPECT_TRUE(plain["calibration"].is_null());
+  const auto folder = world.workspace.reward_dir("calibrated");
+  std::filesystem::copy(world.workspace.reward_dir("utility"), folder);
+  auto record = nlohmann::json::parse(load_file(folder / "reward.json"));
+  record["calibration"] = {{"temperature", 1e6}, {"tie_width", 0.0}};
+  write_file_atomically(folder / "reward.json", record.dump());
+  const auto calibrated = evaluate(world, "calibrated");
+  EXPECT_NEAR(value(calibrated["metrics"], "brier"), 0.25, 1e-4) << "so hot that it states one half of every pair";
+  EXPECT_EQ(calibrated["metrics"]["pair_accuracy_strict_micro"], plain["metrics"]["pair_accuracy_strict_micro"]);
 }
 
 TEST(Eval, NoiseIsNotDistinguishableFromChance) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -60,39 +61,45 @@ TEST(Bootstrap, QuantileInterpolates) {
   EXPECT_DOUBLE_EQ(quantile(values, 1.0), 30.0);
 }
 
-// Prompts differ in how easy they are, and have 1 to 8 pairs each: rows are not independent. Over many made-up data
-// sets the interval must hold the true accuracy about as often as it says.
-TEST(Bootstrap, IntervalCoversTheTruthUnderClustering) {
-  constexpr int kDataSets = 200;
-  constexpr std::size_t kPrompts = 120;
-  int covered = 0;
-  int covered_by_rows = 0;  // what a bootstrap that ignores prompts would give
-  for (int data_set = 0; data_set < kDataSets; ++data_set) {
-    Random random(20240501, static_cast<std::uint64_t>(data_set));
-    std::vector<double> rows(kPrompts * 2);
-    std::vector<double> single;
-    for (std::size_t prompt = 0; prompt < kPrompts; ++prompt) {
-      const double ease = random.uniform(0.2, 1.0);  // mean 0.6
-      const auto pairs = 1 + random.below(8);
-      for (std::uint64_t pair = 0; pair < pairs; ++pair) {
-        const double right = random.chance(ease) ? 1.0 : 0.0;
-        rows[2 * prompt] += right;
-        rows[2 * prompt + 1] += 1.0;
-        single.insert(single.end(), {right, 1.0});
-      }
-    }
-    const auto holds = [&](const std::vector<double>& table) {
-      const Bootstrap bootstrap(table.size() / 2, 300, static_cast<std::uint64_t>(data_set));
-      const auto sums = bootstrap.resampled_sums(table, 2);
-      const auto estimate = bootstrap.estimate(
-          0.6, [&](std::size_t draw) { return std::optional<double>(sums[2 * draw] / sums[2 * draw + 1]); });
-      return *estimate.low <= 0.6 && 0.6 <= *estimate.high;
-    };
-    covered += holds(rows) ? 1 : 0;
-    covered_by_rows += holds(single) ? 1 : 0;
-  }
-  EXPECT_GE(covered, 186) << "of 200: at least 93 %";
-  EXPECT_LT(covered_by_rows, covered) << "the test would not notice a bootstrap by row";
+TEST(Bootstrap, OneGroupWithRowsGivesNoInterval) {
+  const auto ones = [](std::size_t) { return std::optional<double>(1.0); };
+  EXPECT_FALSE(Bootstrap(5).estimate(1.0, ones, Scale::kShare, 1).low);
+}
+
+TEST(Bootstrap, EffectiveGroupsAreThoseOfEqualSize) {
+  const std::vector<double> equal = {3, 3, 0, 3};
+  EXPECT_DOUBLE_EQ(effective_groups(equal), 3.0);
+  const std::vector<double> one_large = {98, 1, 1};
+  EXPECT_NEAR(effective_groups(one_large), 1.04, 0.01);
+  const std::vector<double> every_other = {5, 2, 7, 2};
+  EXPECT_DOUBLE_EQ(effective_groups(std::span(every_other).subspan(1), 2), 2.0);
+  EXPECT_DOUBLE_EQ(effective_groups(std::vector<double>{0, 0}), 0.0);
+  EXPECT_LT(student_t_975(1.5), student_t_975(1.0));
+  EXPECT_GT(student_t_975(1.5), student_t_975(2.0));
+}
+
+TEST(Bootstrap, ASharesIntervalIsWilsons) {
+  // Ten groups of one answer each, seven right: the draws' variance is p (1 - p) / 10, so ten independent answers.
+  const std::vector<double> rows = {1, 1, 1, 1, 1, 1, 1, 0, 0, 0};
+  const Bootstrap bootstrap(10, 4000, 3);
+  const auto sums = bootstrap.resampled_sums(rows, 1);
+  const auto estimate = bootstrap.estimate(
+      0.7, [&](std::size_t draw) { return std::optional<double>(sums[draw] / 10.0); }, Scale::kShare);
+  const double n = 9.0;  // widened for its being a variance around the mean of ten
+  const double t = 2.2622;
+  const double middle = (0.7 + t * t / (2 * n)) / (1 + t * t / n);
+  const double half = t / (1 + t * t / n) * std::sqrt(0.21 / n + t * t / (4 * n * n));
+  EXPECT_NEAR(*estimate.low, middle - half, 0.01);
+  EXPECT_NEAR(*estimate.high, middle + half, 0.01);
+}
+
+TEST(Bootstrap, AnswersThatAreAllAlikeStillLeaveDoubt) {
+  const auto ones = [](std::size_t) { return std::optional<double>(1.0); };
+  const auto estimate = Bootstrap(20).estimate(1.0, ones, Scale::kShare);
+  EXPECT_NEAR(*estimate.low, 20 / (20 + 2.093 * 2.093), 1e-3);
+  EXPECT_DOUBLE_EQ(*estimate.high, 1.0);
+  const auto third = [](std::size_t) { return std::optional<double>(1.0 / 3); };
+  EXPECT_DOUBLE_EQ(*Bootstrap(20).estimate(1.0 / 3, third, Scale::kShare).high, 1.0 / 3) << "so by construction";
 }
 
 }  // namespace

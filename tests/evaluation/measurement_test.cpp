@@ -54,6 +54,11 @@ TEST(Measurement, SmallCaseByHand) {
   EXPECT_DOUBLE_EQ(value(result, Metric::kKendallTauB), 2 / std::sqrt(6.0));
   EXPECT_DOUBLE_EQ(value(result, Metric::kNdcgAt4), 1.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kRecallAt1), 1.0);
+  EXPECT_DOUBLE_EQ(value(result, Metric::kRecallAt2), 1.0);
+  EXPECT_FALSE(at(result, Metric::kRecallAt4).value) << "three images";
+  EXPECT_DOUBLE_EQ(value(result, Metric::kPairImageReward), 1.0);
+  EXPECT_DOUBLE_EQ(value(result, Metric::kFilterAt1), 1.0);
+  EXPECT_DOUBLE_EQ(value(result, Metric::kBestOfNLift), 3.0);
   EXPECT_NEAR(value(result, Metric::kBrier), (0.06 + 0.02 + (0.49 + 0.36 + 0.01) + 0.14) / 4, 1e-12);
   EXPECT_NEAR(value(result, Metric::kLogLoss), -(std::log(0.8) + std::log(0.9) + std::log(0.3) + std::log(0.7)) / 4,
               1e-12);
@@ -65,10 +70,11 @@ TEST(Measurement, SmallCaseByHand) {
 TEST(Measurement, IntervalsHoldTheValue) {
   const auto result = measure(small_truth(), small_predictions(), 0.0, Bootstrap(2));
   const auto& strict = at(result, Metric::kPairStrictMicro);
-  EXPECT_LE(*strict.low, *strict.value);
-  EXPECT_GE(*strict.high, *strict.value);
-  EXPECT_DOUBLE_EQ(*strict.low, 0.0) << "only prompt 1, whose one pair is wrong";
-  EXPECT_DOUBLE_EQ(*strict.high, 1.0) << "only prompt 0";
+  EXPECT_LT(*strict.low, 0.1) << "two prompts say next to nothing";
+  EXPECT_GT(*strict.high, 0.9);
+  const auto& brier = at(result, Metric::kBrier);
+  EXPECT_NEAR(*brier.low, 0.14, 1e-12) << "only prompt 1";
+  EXPECT_NEAR(*brier.high, (0.06 + 0.02 + 0.86) / 3, 1e-12) << "only prompt 0";
 }
 
 TEST(Measurement, WhatIsNotPredictedIsNull) {
@@ -110,20 +116,29 @@ TEST(Measurement, AConstantNeverLooksLikeSkill) {
   EXPECT_DOUBLE_EQ(value(result, Metric::kR2), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairStrictMicro), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairStrictMacro), 0.0);
+  EXPECT_DOUBLE_EQ(*at(result, Metric::kPairStrictMicro).high, 0.0) << "by convention, so without a doubt";
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairPickscore), (3 * 0.5 + 1) / 4);
   EXPECT_DOUBLE_EQ(value(result, Metric::kKendallTauB), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kSpearman), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kRecallAt1), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(value(result, Metric::kPairImageReward), 0.0);
+  EXPECT_DOUBLE_EQ(value(result, Metric::kBestOfNLift), 1.0);
 }
 
-TEST(Measurement, DifferencesArePaired) {
+TEST(Measurement, APairLossStatesWhoWins) {
   const auto truth = small_truth();
-  const auto better = small_predictions();
-  auto worse = better;
-  std::swap(worse.pair_a, worse.pair_b);
-  EXPECT_DOUBLE_EQ(*strict_difference(truth, better, better, Bootstrap(2)).high, 0.0);
-  EXPECT_NEAR(*strict_difference(truth, better, worse, Bootstrap(2)).value, 1.0 / 3, 1e-12);
-  EXPECT_FALSE(strict_difference(truth, better, {}, Bootstrap(2)).value);
+  auto predictions = small_predictions();
+  predictions.pair_probabilities = {0.9, 0.4, 0.5, 0.7};
+  EXPECT_THROW((void)measure(truth, predictions, 0.0, Bootstrap(2)), Error) << "of labels or of pairs, not of both";
+  predictions.probabilities.clear();
+  EXPECT_EQ(subject_of(predictions), Subject::kPairs);
+  const auto result = measure(truth, predictions, 0.0, Bootstrap(2));
+  // Winners a, b, a of the three strict pairs; the tie is left out.
+  EXPECT_NEAR(value(result, Metric::kBrier), (0.01 + 0.16 + 0.25) / 3, 1e-12);
+  EXPECT_NEAR(value(result, Metric::kLogLoss), -(std::log(0.9) + std::log(0.6) + std::log(0.5)) / 3, 1e-12);
+  // Sure to 0.9, 0.6 and 0.5 of answers that are right, right and undecided.
+  EXPECT_NEAR(value(result, Metric::kEce), (0.1 + 0.4 + 0.0) / 3, 1e-12);
+  EXPECT_EQ(reliability_bins(truth, predictions).size(), 3U);
 }
 
 TEST(Measurement, ConfusionRowsAreTheTruth) {

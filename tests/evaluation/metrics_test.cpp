@@ -26,10 +26,17 @@ TEST(Metrics, NamesAreTheContract) {
                                                "pair_accuracy_strict_macro",
                                                "pair_accuracy_pickscore",
                                                "pair_accuracy_hps_inversion",
+                                               "pair_accuracy_imagereward",
                                                "kendall_tau_b",
                                                "spearman",
                                                "ndcg_at_4",
                                                "recall_at_1",
+                                               "recall_at_2",
+                                               "recall_at_4",
+                                               "filter_at_1",
+                                               "filter_at_2",
+                                               "filter_at_4",
+                                               "best_of_n_lift",
                                                "brier",
                                                "log_loss",
                                                "ece"};
@@ -197,12 +204,58 @@ TEST(Metrics, Ndcg) {
   EXPECT_FALSE(ndcg_at(Doubles{0, 0}, Doubles{1, 2}, 4));
 }
 
-TEST(Metrics, RecallAt1) {
-  EXPECT_DOUBLE_EQ(*recall_at_1(kBestIsFirst, Doubles{4, 3, 2, 1}), 1.0);
-  EXPECT_DOUBLE_EQ(*recall_at_1(kBestIsFirst, Doubles{3, 4, 2, 1}), 0.0);
-  EXPECT_DOUBLE_EQ(*recall_at_1(kBestIsFirst, Doubles{4, 4, 2, 1}), 0.5);
-  EXPECT_DOUBLE_EQ(*recall_at_1(kBestIsFirst, Doubles{5, 5, 5, 5}), 0.25) << "a constant is chance";
-  EXPECT_FALSE(recall_at_1(Doubles{1, 1}, Doubles{1, 2}));
+TEST(Metrics, DecidedPairsAreImageRewards) {
+  // Ranks 1, 2, 2, 3: five pairs are decided; scores 4, 4, 3, 1 tie one of them, which is wrong.
+  const auto pairs = decided_pairs(Doubles{2, 1, 1, 0}, Doubles{4, 4, 3, 1});
+  EXPECT_DOUBLE_EQ(pairs.count, 5.0);
+  EXPECT_DOUBLE_EQ(pairs.right, 4.0);
+  EXPECT_DOUBLE_EQ(decided_pairs(Doubles{1, 1}, Doubles{1, 2}).count, 0.0) << "a tie of the votes decides nothing";
+  EXPECT_DOUBLE_EQ(decided_pairs(kBestIsFirst, Doubles{5, 5, 5, 5}).right, 0.0) << "a constant has none right";
+}
+
+TEST(Metrics, RecallAtK) {
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{4, 3, 2, 1}, 1), 1.0);
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{3, 4, 2, 1}, 1), 0.0);
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{4, 4, 2, 1}, 1), 0.5);
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{5, 5, 5, 5}, 1), 0.25) << "a constant is chance";
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{3, 4, 2, 1}, 2), 1.0);
+  EXPECT_DOUBLE_EQ(*recall_at(kBestIsFirst, Doubles{5, 5, 5, 5}, 2), 0.5);
+  // One place is left for three tied images, two of them best: 1 - 1/3.
+  EXPECT_DOUBLE_EQ(*recall_at(Doubles{0, 1, 1, 0, 0}, Doubles{9, 5, 5, 5, 1}, 2), 2.0 / 3);
+  // Two places for three tied images, one of them best: 1 - 2/3 * 1/2.
+  EXPECT_DOUBLE_EQ(*recall_at(Doubles{1, 0, 0}, Doubles{5, 5, 5}, 2), 2.0 / 3);
+  EXPECT_FALSE(recall_at(Doubles{1, 1}, Doubles{1, 2}, 1));
+  EXPECT_FALSE(recall_at(kBestIsFirst, Doubles{4, 3, 2, 1}, 4)) << "four of four are always all";
+  EXPECT_FALSE(recall_at({}, {}, 1));
+}
+
+TEST(Metrics, FilterAtK) {
+  const Doubles grades = {3, 2, 1, 0};
+  EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 2, 1}, 1), 1.0);
+  EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 2}, 1), 0.0);
+  EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 2}, 2), 1.0);
+  EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 1}, 1), 0.5);
+  EXPECT_FALSE(filter_at(kBestIsFirst, Doubles{1, 2, 3, 4}, 2)) << "of three worst images any order has one";
+  EXPECT_DOUBLE_EQ(*filter_at(kBestIsFirst, Doubles{1, 2, 3, 4}, 1), 0.0) << "the best image is not a worst one";
+  EXPECT_DOUBLE_EQ(*filter_at(kBestIsFirst, Doubles{5, 5, 5, 5}, 1), 0.75) << "a constant is chance";
+  EXPECT_FALSE(filter_at(Doubles{1, 1}, Doubles{1, 2}, 1));
+}
+
+TEST(Metrics, ShareOfBest) {
+  EXPECT_DOUBLE_EQ(*share_of_best(kBestIsFirst), 0.25);
+  EXPECT_DOUBLE_EQ(*share_of_best(Doubles{2, 2, 0}), 2.0 / 3);
+  EXPECT_FALSE(share_of_best(Doubles{1, 1}));
+}
+
+TEST(Metrics, PairProbability) {
+  EXPECT_DOUBLE_EQ(pair_probability(1.0, 1.0), 0.5);
+  EXPECT_NEAR(pair_probability(std::log(3.0), 0.0), 0.75, 1e-12);
+  EXPECT_DOUBLE_EQ(pair_probability(-1e6, 1e6), 0.0);
+  EXPECT_DOUBLE_EQ(pair_probability(1e6, -1e6), 1.0);
+  EXPECT_NEAR(pair_probability(2.0 * std::log(3.0), 0.0, {2.0, 0.0}), 0.75, 1e-12) << "half as sure";
+  // sigmoid(1 - 0.5) = 0.62246 and sigmoid(-1 - 0.5) = 0.18243: of those that are no tie.
+  EXPECT_NEAR(pair_probability(1.0, 0.0, {1.0, 0.5}), 0.62246 / (0.62246 + 0.18243), 1e-4);
+  EXPECT_DOUBLE_EQ(pair_probability(3.0, 3.0, {1.0, 0.5}), 0.5);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "evaluation/html.h"
+#include "evaluation/page_files.h"
 
 namespace imagerank::evaluation {
 namespace {
@@ -31,6 +32,10 @@ TEST(Html, Base64) {
   EXPECT_EQ(base64("\xFF\xFE\xFD"), "//79");
 }
 
+TEST(Html, NumbersStayWithTheirPercentSign) {
+  EXPECT_EQ(unbroken("50 % of 100 % and %"), "50&#160;% of 100&#160;% and&#160;%");
+}
+
 TEST(Html, Numbers) {
   EXPECT_EQ(count_text(0), "0");
   EXPECT_EQ(count_text(999), "999");
@@ -42,18 +47,65 @@ TEST(Html, Numbers) {
   EXPECT_EQ(interval_text(Metric::kAccuracy, {0.5, {}, {}}), "");
 }
 
-TEST(Html, ChartsSayWhatTheyShow) {
-  EXPECT_EQ(line_chart({}, {}), "");
-  EXPECT_EQ(reliability_chart({}), "");
-  const std::vector<Line> lines = {{"one & only", "a", {{1, 0.25}, {2, 0.5}}}};
-  LineChartOptions options;
-  options.title = "loss";
-  const auto chart = line_chart(lines, options);
-  EXPECT_THAT(chart, HasSubstr("aria-label=\"loss\""));
-  EXPECT_THAT(chart, HasSubstr("one &amp; only"));
-  EXPECT_THAT(line_chart(std::vector<Line>{{"flat", "a", {{1, 0.0}}}}, options), Not(HasSubstr("nan")));
-  options.log_x = true;
-  EXPECT_THAT(line_chart(std::vector<Line>{{"zero", "a", {{0, 0.0}, {10, 1.0}}}}, options), Not(HasSubstr("inf")));
+/// The charts that a page carries, as its script reads them.
+nlohmann::json charts_of(const std::string& page) {
+  const std::string_view open = R"(<script type="application/json" id="charts">)";
+  const auto begin = page.find(open);
+  EXPECT_NE(begin, std::string::npos);
+  const auto end = page.find("</script>", begin);
+  return nlohmann::json::parse(page.substr(begin + open.size(), end - begin - open.size()));
+}
+
+/// A page up to its scripts: what it says without them.
+std::string text_of(const std::string& page) {
+  std::size_t scripts = 0;
+  for (auto at = page.find("<script"); at != std::string::npos; at = page.find("<script", at + 1)) ++scripts;
+  EXPECT_EQ(scripts, 2U) << "the charts and what draws them, nothing that a prompt brought";
+  return page.substr(0, page.find("<script"));
+}
+
+TEST(Page, CarriesItsChartsAsData) {
+  Page page;
+  page.add("<p>text</p>");
+  const std::vector<IntervalRow> rows = {{"one & </script>", "note", "head", {0.6, 0.5, 0.7}},
+                                         {"none", "", "baseline", {}}};
+  page.add_intervals(rows, {});
+  const std::vector<Line> lines = {{"loss", {{1, {0.9, {}, {}}}, {2, {0.7, 0.6, 0.8}}}}, {"empty", {}}};
+  page.add_lines(lines, {});
+  const std::vector<ReliabilityBin> bins = {{0.5, 0.6, 0.55}};
+  page.add_reliability(bins);
+  const auto html = page.html("a <title>");
+  const auto charts = charts_of(html);
+  ASSERT_EQ(charts.size(), 3U);
+  EXPECT_EQ(charts["chart-1"]["rows"].size(), 1U) << "a row without a value is not drawn";
+  EXPECT_EQ(charts["chart-1"]["rows"][0]["label"], "one & </script>");
+  EXPECT_EQ(charts["chart-2"]["series"].size(), 1U);
+  EXPECT_EQ(charts["chart-2"]["series"][0]["points"][1]["low"], 0.6);
+  EXPECT_EQ(charts["chart-3"]["bins"][0]["accuracy"], 0.55);
+  EXPECT_THAT(html, HasSubstr("<title>a &lt;title&gt;</title>"));
+  for (const auto* id : {"chart-1", "chart-2", "chart-3"}) {
+    EXPECT_THAT(html, HasSubstr(std::string("data-chart=\"") + id)) << "each has its place";
+  }
+  EXPECT_THAT(html, HasSubstr("one &amp; &lt;/script&gt;")) << "and its numbers";
+  EXPECT_THAT(text_of(html), Not(HasSubstr("</script>")));
+}
+
+TEST(Page, NothingToDrawIsNoChart) {
+  Page page;
+  page.add_intervals({}, {});
+  page.add_lines({}, {});
+  page.add_reliability({});
+  EXPECT_TRUE(charts_of(page.html("t")).empty());
+}
+
+TEST(Page, OnlyItsOwnScriptMayRun) {
+  const auto html = Page().html("t");
+  EXPECT_THAT(html, HasSubstr("default-src 'none'"));
+  EXPECT_THAT(html, HasSubstr("script-src 'sha256-"));
+  EXPECT_THAT(html, Not(HasSubstr("src=\"http")));
+  EXPECT_GT(page_script().size(), 50'000U);
+  EXPECT_LT(page_script().size(), 400'000U) << "every report carries it";
+  EXPECT_THAT(html, HasSubstr(std::string(page_script())));
 }
 
 EvaluationReport full_report() {
@@ -93,10 +145,17 @@ const std::vector<std::string> kContractMetrics = {"accuracy",
                                                    "pair_accuracy_strict_macro",
                                                    "pair_accuracy_pickscore",
                                                    "pair_accuracy_hps_inversion",
+                                                   "pair_accuracy_imagereward",
                                                    "kendall_tau_b",
                                                    "spearman",
                                                    "ndcg_at_4",
                                                    "recall_at_1",
+                                                   "recall_at_2",
+                                                   "recall_at_4",
+                                                   "filter_at_1",
+                                                   "filter_at_2",
+                                                   "filter_at_4",
+                                                   "best_of_n_lift",
                                                    "brier",
                                                    "log_loss",
                                                    "ece"};
@@ -133,12 +192,11 @@ TEST(Report, JsonHoldsEveryFieldOfTheContract) {
 }
 
 TEST(Report, PageIsSelfContainedAndEscaped) {
-  const auto page = report_html(full_report());
+  const auto page = text_of(report_html(full_report()));
   EXPECT_THAT(page, HasSubstr("mlp&lt;1&gt;"));
   EXPECT_THAT(page, HasSubstr("a &lt;b&gt;cat&lt;/b&gt; &amp; &quot;dog&quot;"));
   EXPECT_THAT(page, HasSubstr("&lt;all&gt; of it"));
   EXPECT_THAT(page, Not(HasSubstr("<b>cat")));
-  EXPECT_THAT(page, Not(HasSubstr("<script")));
   EXPECT_THAT(page, Not(HasSubstr("http://")));
   EXPECT_THAT(page, Not(HasSubstr("https://")));
   EXPECT_THAT(page, Not(HasSubstr("nan")));
@@ -151,7 +209,7 @@ TEST(Report, PageIsSelfContainedAndEscaped) {
 }
 
 TEST(Report, WarningsAndVerdictStandAboveTheNumbers) {
-  const auto page = report_html(full_report());
+  const auto page = text_of(report_html(full_report()));
   const auto warnings = page.find("leaking split");
   const auto verdict = page.find("Not distinguishable from chance");
   const auto numbers = page.find("<table");
@@ -168,8 +226,8 @@ TEST(Report, ABaselineThatIsNoWorseIsMarked) {
 }
 
 TEST(Report, AnEmptyReportIsStillAPage) {
-  const auto page = report_html(EvaluationReport{});
-  EXPECT_THAT(page, HasSubstr("</html>"));
+  const auto page = text_of(report_html(EvaluationReport{}));
+  EXPECT_THAT(page, HasSubstr("</main>"));
   EXPECT_THAT(page, Not(HasSubstr("nan")));
 }
 
@@ -181,7 +239,7 @@ ComparisonReport comparison() {
   second.reward.name = "small";
   second.reward.used = 300;
   second.warnings.emplace_back("one class predicted: always 0");
-  report.entries.push_back({first, {0.55, 0.5, 0.6}, {-0.01, -0.05, 0.03}});
+  report.entries.push_back({first, {0.55, 0.5, 0.6}, {{-0.01, -0.05, 0.03}, 0.42}});
   report.entries.push_back({second, {0.58, 0.5, 0.65}, {}});
   report.chosen = choose_on_validation(report.entries);
   return report;
@@ -218,11 +276,10 @@ TEST(Comparison, JsonHoldsEveryFieldOfTheContract) {
 }
 
 TEST(Comparison, PageShowsTheTableTheChoiceAndTheDataCurve) {
-  const auto page = report_html(comparison());
+  const auto page = text_of(report_html(comparison()));
   EXPECT_THAT(page, HasSubstr("best on validation"));
   EXPECT_THAT(page, HasSubstr("by amount of data"));
   EXPECT_THAT(page, HasSubstr("-1.0<span class=\"ci\">-5.0 to +3.0"));
-  EXPECT_THAT(page, Not(HasSubstr("<script")));
   auto unchosen = comparison();
   unchosen.chosen.reset();
   EXPECT_THAT(report_html(unchosen), HasSubstr("No head can be chosen"));
