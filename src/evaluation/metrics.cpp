@@ -61,7 +61,8 @@ std::string_view metric_definition(Metric metric) noexcept {
       return "Share of pairs with a winner in which the winner scores strictly higher; equal scores are wrong, ties in "
              "the votes are left out (ImageReward's convention).";
     case Metric::kPairStrictMacro:
-      return "The same share within each prompt, then the mean over prompts.";
+      return "Share of a prompt's pairs with a winner in which the winner scores strictly higher, then the mean over "
+             "prompts; equal scores are wrong, ties in the votes are left out.";
     case Metric::kPairPickscore:
       return "All pairs, ties too: a tie is predicted within a threshold chosen on validation; half a credit where "
              "exactly one of vote and prediction is a tie (PickScore's convention).";
