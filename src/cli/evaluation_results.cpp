@@ -89,9 +89,19 @@ evaluation::ResultFacts result_facts(const reward::Reward& reward, const Evaluat
 
 }  // namespace
 
+std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Reward& reward) {
+  const auto found = reward.record().find("calibration");
+  if (found == reward.record().end() || !found->is_object()) return std::nullopt;
+  const auto temperature = number_at(*found, "temperature");
+  const double width = number_at(*found, "tie_width").value_or(0.0);
+  if (!temperature || !(*temperature > 0.0) || !(width >= 0.0)) return std::nullopt;
+  return evaluation::PairCalibration{*temperature, width};
+}
+
 HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context)
     : classifier_(reward.is_classifier()),
       utility_only_(reward.is_utility()),
+      calibration_(recorded_calibration(reward).value_or(evaluation::PairCalibration{})),
       class_count_(static_cast<std::size_t>(inputs.dataset.examples.class_count)) {
   const auto& examples = inputs.dataset.examples;
   const std::size_t dim = examples.images.dim;
@@ -161,7 +171,7 @@ Predictions HeadScores::predict(const SplitData& data) const {
   if (utility_only_) {  // such a loss fits the probability that a wins, which is all that it states
     for (std::size_t i = 0; i < predictions.pair_a.size(); ++i) {
       predictions.pair_probabilities.push_back(
-          evaluation::pair_probability(predictions.pair_a[i], predictions.pair_b[i]));
+          evaluation::pair_probability(predictions.pair_a[i], predictions.pair_b[i], calibration_));
     }
   }
   return predictions;
@@ -224,6 +234,7 @@ EvaluatedReward evaluate_reward(const std::string& name, const reward::Reward& r
   report.data = inputs.facts;
   report.metrics = evaluation::measure(truth, result.predictions, report.pickscore_threshold, basis.bootstrap);
   report.subject = evaluation::subject_of(result.predictions);
+  if (report.subject == evaluation::Subject::kPairs) report.calibration = recorded_calibration(reward);
   for (std::size_t i = 0; i < evaluation::kBaselineCount; ++i) {
     report.baselines[i] = report.subject == evaluation::Subject::kPairs
                               ? evaluation::measurement_on_pairs(static_cast<evaluation::Baseline>(i),

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -31,6 +32,7 @@ class HeadScores {
 
   bool classifier_ = false;
   bool utility_only_ = false;  // a pair loss: not on the scale of the labels
+  evaluation::PairCalibration calibration_;
   std::unordered_map<std::uint64_t, std::size_t> places_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> asked_;  // (image, text) by place
   std::vector<float> scores_;
@@ -48,6 +50,9 @@ struct EvaluationBasis {
 [[nodiscard]] EvaluationBasis load_evaluation_basis(const workspace::Workspace& workspace, const std::string& encoder,
                                                     const std::string& split, std::uint64_t draws,
                                                     const RunContext& context);
+
+/// What training has recorded of how differences become probabilities; nullopt for a reward without it.
+[[nodiscard]] std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Reward& reward);
 
 struct EvaluatedReward {
   evaluation::EvaluationReport report;  ///< without pictures

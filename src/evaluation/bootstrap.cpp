@@ -29,9 +29,11 @@ std::pair<double, double> wilson_interval(double share, std::span<const double> 
   const double t = student_t_975(groups - 1.0);
   const double error = standard_deviation(draws) * widening(groups);
   const double variance = share * (1.0 - share);
-  // Where all answers are alike the draws say nothing; each group counts as one answer then.
-  const bool known = error > 1e-9 && variance > 1e-12;
-  const double answers = known ? variance / (error * error) : groups;
+  constexpr double kTiny = 1e-9;
+  const bool varies = error > kTiny;
+  // What every draw repeats is so by construction, unless all answers are alike: then each group counts as one answer.
+  if (!varies && variance > kTiny) return {share, share};
+  const double answers = varies && variance > kTiny ? variance / (error * error) : groups;
   const double shrink = t * t / answers;
   const double middle = (share + shrink / 2.0) / (1.0 + shrink);
   const double half = std::sqrt(t * t * std::max(0.0, variance) / answers + shrink * shrink / 4.0) / (1.0 + shrink);

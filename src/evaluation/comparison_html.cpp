@@ -10,8 +10,8 @@
 namespace imagerank::evaluation {
 namespace {
 
-constexpr std::array kColumns = {Metric::kAccuracy,        Metric::kBalancedAccuracy, Metric::kR2,
-                                 Metric::kPairStrictMicro, Metric::kBestOfNLift,      Metric::kEce};
+constexpr std::array kColumns = {Metric::kAccuracy, Metric::kR2, Metric::kPairStrictMicro, Metric::kBestOfNLift,
+                                 Metric::kEce};
 
 std::string p_text(double p) { return p < 0.001 ? "p &lt; 0.001" : fmt::format("p = {:.3f}", p); }
 
@@ -167,7 +167,7 @@ std::string verdicts(const ComparisonReport& report) {
   std::string html = "<h2>What can be said of each</h2>\n<dl class=\"card\">\n";
   for (const auto& entry : report.entries) {
     html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(entry.report.reward.name),
-                        escape_html(entry.report.verdict.sentence));
+                        unbroken(escape_html(entry.report.verdict.sentence)));
   }
   return html + "</dl>\n";
 }

@@ -69,6 +69,14 @@ std::string escape_html(std::string_view text) {
   return result;
 }
 
+std::string unbroken(std::string html) {
+  constexpr std::string_view kSpace = " %";
+  for (std::size_t at = html.find(kSpace); at != std::string::npos; at = html.find(kSpace, at)) {
+    html.replace(at, kSpace.size(), "&#160;%");
+  }
+  return html;
+}
+
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string result;

@@ -17,6 +17,8 @@ namespace imagerank::evaluation {
 /// Safe in text and in quoted attributes. Control characters that HTML forbids, and bytes that are no UTF-8, become
 /// U+FFFD.
 [[nodiscard]] std::string escape_html(std::string_view text);
+/// "50 %" never at the end of one line and the start of the next.
+[[nodiscard]] std::string unbroken(std::string html);
 /// RFC 4648, with padding.
 [[nodiscard]] std::string base64(std::string_view bytes);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <string_view>
 
@@ -154,6 +155,21 @@ void add_rankings(const SplitTruth& truth, const Predictions& predictions, Ledge
   ledger.average_within_prompts(Metric::kPairHpsInversion);
 }
 
+/// Whether a metric depends on how the scores order images.
+bool is_of_order(Metric metric) { return metric >= Metric::kPairStrictMicro && metric <= Metric::kBestOfNLift; }
+
+/// Whether any two images got different scores. Where none did, what metrics of order say is a convention, not a result
+/// with an uncertainty.
+bool tells_apart(const SplitTruth& truth, const Predictions& predictions) {
+  if (!std::ranges::equal(predictions.pair_a, predictions.pair_b)) return true;
+  for (std::size_t i = 0; i < truth.rankings() && !predictions.candidates.empty(); ++i) {
+    const auto scores = std::span(predictions.candidates)
+                            .subspan(truth.ranking_begin[i], truth.ranking_begin[i + 1] - truth.ranking_begin[i]);
+    if (std::ranges::adjacent_find(scores, std::not_equal_to<>()) != scores.end()) return true;
+  }
+  return false;
+}
+
 /// A metric that follows from a ledger's sums.
 std::optional<double> from_sums(Metric metric, std::span<const double> sums, const Ledger& ledger,
                                 std::size_t classes) {
@@ -296,6 +312,7 @@ Measurement measure(const SplitTruth& truth, const Predictions& predictions, dou
   const auto totals = ledger.totals();
   const auto resampled = bootstrap.resampled_sums(ledger.sums(), ledger.columns());
 
+  const bool ordered = tells_apart(truth, predictions);
   Measurement result;
   for (std::size_t i = 0; i < kMetricCount; ++i) {
     const auto metric = static_cast<Metric>(i);
@@ -310,8 +327,9 @@ Measurement measure(const SplitTruth& truth, const Predictions& predictions, dou
       };
       const double groups = ledger.effective_prompts(metric);
       if (groups <= 0.0) continue;
-      result[i] = bootstrap.estimate(from_sums(metric, totals, ledger, classes), of_draw,
-                                     is_share(metric) ? Scale::kShare : Scale::kReal, groups);
+      result[i] = bootstrap.estimate(
+          from_sums(metric, totals, ledger, classes), of_draw,
+          is_share(metric) && (ordered || !is_of_order(metric)) ? Scale::kShare : Scale::kReal, groups);
     }
   }
   return result;

@@ -61,7 +61,8 @@ std::string_view metric_definition(Metric metric) noexcept {
       return "Share of pairs with a winner in which the winner scores strictly higher; equal scores are wrong, ties in "
              "the votes are left out (ImageReward's convention).";
     case Metric::kPairStrictMacro:
-      return "The same share within each prompt, then the mean over prompts.";
+      return "Share of a prompt's pairs with a winner in which the winner scores strictly higher, then the mean over "
+             "prompts; equal scores are wrong, ties in the votes are left out.";
     case Metric::kPairPickscore:
       return "All pairs, ties too: a tie is predicted within a threshold chosen on validation; half a credit where "
              "exactly one of vote and prediction is a tie (PickScore's convention).";
@@ -82,20 +83,20 @@ std::string_view metric_definition(Metric metric) noexcept {
     case Metric::kRecallAt1:
       return "Share of rankings with a winner whose highest score is a best image; tied scores share the credit.";
     case Metric::kRecallAt2:
-      return "Share of rankings of more than two images with a winner that have a best image among the two highest "
-             "scores.";
+      return "Share of rankings with a winner that have a best image among the two highest scores; rankings in which "
+             "any order has one are left out.";
     case Metric::kRecallAt4:
-      return "Share of rankings of more than four images with a winner that have a best image among the four highest "
-             "scores.";
+      return "Share of rankings with a winner that have a best image among the four highest scores; rankings in which "
+             "any order has one, such as those of four images, are left out.";
     case Metric::kFilterAt1:
       return "Share of rankings with a winner whose lowest score is a worst image; tied scores share the credit. With "
              "one best of four, three of four images are worst: read it beside the random baseline.";
     case Metric::kFilterAt2:
-      return "Share of rankings of more than two images with a winner that have a worst image among the two lowest "
-             "scores.";
+      return "Share of rankings with a winner that have a worst image among the two lowest scores; rankings in which "
+             "any order has one, such as those with one best of four, are left out.";
     case Metric::kFilterAt4:
-      return "Share of rankings of more than four images with a winner that have a worst image among the four lowest "
-             "scores.";
+      return "Share of rankings with a winner that have a worst image among the four lowest scores; rankings in which "
+             "any order has one are left out.";
     case Metric::kBestOfNLift:
       return "How many times as often the highest score of a ranking is a best image as one taken at random is; 1 is "
              "chance, and with one best of four 4 is the most.";
@@ -255,7 +256,16 @@ double strict_credit(double p_a, double score_a, double score_b) noexcept {
   return (p_a > 0.5 ? score_a > score_b : score_b > score_a) ? 1.0 : 0.0;
 }
 
-double pair_probability(double score_a, double score_b) noexcept { return 1.0 / (1.0 + std::exp(score_b - score_a)); }
+double pair_probability(double score_a, double score_b, const PairCalibration& calibration) noexcept {
+  const double difference = (score_a - score_b) / calibration.temperature;
+  // sigmoid(d - w) / (sigmoid(d - w) + sigmoid(-d - w)), in a form that cannot divide by zero.
+  const double odds_against = std::exp(-difference);
+  const double width = std::exp(calibration.tie_width);
+  if (!std::isfinite(odds_against)) return 0.0;
+  const double wins = 1.0 / (1.0 + width * odds_against);
+  const double loses = odds_against / (odds_against + width);
+  return wins / (wins + loses);
+}
 
 double pickscore_credit(double p_a, double score_a, double score_b, double threshold) noexcept {
   const double margin = std::tanh((score_a - score_b) / 2.0);  // p - (1 - p)
@@ -373,8 +383,11 @@ DecidedPairs decided_pairs(std::span<const double> relevance, std::span<const do
 }
 
 std::optional<double> recall_at(std::span<const double> relevance, std::span<const double> scores, std::size_t k) {
-  if (relevance.size() <= k || all_same(relevance)) return std::nullopt;
+  if (relevance.empty() || all_same(relevance)) return std::nullopt;
   const double best = *std::ranges::max_element(relevance);
+  const auto best_images =
+      static_cast<std::size_t>(std::ranges::count_if(relevance, [&](double value) { return same(value, best); }));
+  if (best_images + k > relevance.size()) return std::nullopt;
   std::vector<double> ordered(scores.begin(), scores.end());
   std::ranges::nth_element(ordered, ordered.begin() + static_cast<std::ptrdiff_t>(k - 1), std::greater<>());
   const double last = ordered[k - 1];  // the k-th highest score; images that share it take the places that are left

@@ -134,9 +134,15 @@ inline constexpr std::size_t kCalibrationBins = 15;
 /// 1 if the winner scores higher, else 0: an equal score is wrong, so that a constant gets 0, never 1 or 0.5.
 /// Source: the `>` of ImageReward's test.py. Call for strict pairs only.
 [[nodiscard]] double strict_credit(double p_a, double score_a, double score_b) noexcept;
-/// The probability that a pair loss states of its two utilities: 1 / (1 + exp(score_b - score_a)).
-/// Source: Bradley and Terry 1952.
-[[nodiscard]] double pair_probability(double score_a, double score_b) noexcept;
+/// How a head's differences of score become probabilities, as reward.json's "calibration" has it: a beats b with
+/// sigmoid(difference / temperature - tie_width), b beats a with the same of the opposite, else it is a tie.
+struct PairCalibration {
+  double temperature = 1.0;  ///< above 0
+  double tie_width = 0.0;    ///< 0 or more
+};
+/// The probability that a is preferred to b if one of them is. Without calibration it is that of a pair loss,
+/// 1 / (1 + exp(score_b - score_a)). Source: Bradley and Terry 1952; the width of ties: Rao and Kupper 1967.
+[[nodiscard]] double pair_probability(double score_a, double score_b, const PairCalibration& calibration = {}) noexcept;
 /// PickScore's rule: a tie is predicted where |p - (1 - p)| <= threshold, p = 1 / (1 + exp(score_b - score_a));
 /// 1 for the right one of the three answers, 0.5 if exactly one of truth and prediction is a tie, else 0.
 /// Source: PickScore's eval_preference_predictor.py.
@@ -170,7 +176,7 @@ struct DecidedPairs {
 /// Tied scores are wrong, ties in the truth are left out. Source: the `>` over all pairs of ImageReward's test.py.
 [[nodiscard]] DecidedPairs decided_pairs(std::span<const double> relevance, std::span<const double> scores);
 /// 1 if a best image is among the k highest scores; tied scores in expectation over their orders.
-/// @return nullopt where the truth is all one tie, or the ranking has no more than k images, so that any order has 1.
+/// @return nullopt where the truth is all one tie, or so many images are best that any order has 1.
 /// Source: the Recall of ImageReward's paper; the rule for ties is this project's.
 [[nodiscard]] std::optional<double> recall_at(std::span<const double> relevance, std::span<const double> scores,
                                               std::size_t k);

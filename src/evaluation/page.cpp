@@ -54,7 +54,7 @@ void Page::add_figure(const std::string& title, const std::string& caption, Json
   body_ += "<figure class=\"card\">";
   if (!title.empty()) body_ += fmt::format("<h3>{}</h3>", escape_html(title));
   body_ += fmt::format(R"(<div class="chart" data-chart="{}"></div>)", id);
-  if (!caption.empty()) body_ += fmt::format("<figcaption>{}</figcaption>", escape_html(caption));
+  if (!caption.empty()) body_ += fmt::format("<figcaption>{}</figcaption>", unbroken(escape_html(caption)));
   body_ += fmt::format("<details class=\"numbers\"><summary>The numbers</summary>{}</details></figure>\n", numbers);
   charts_[id] = std::move(chart);
 }

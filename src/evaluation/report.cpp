@@ -27,6 +27,11 @@ Json subject_json(Subject subject) {
   return subject == Subject::kLabels ? "labels" : "pairs";
 }
 
+Json calibration_json(const std::optional<PairCalibration>& calibration) {
+  if (!calibration) return nullptr;
+  return {{"temperature", calibration->temperature}, {"tie_width", calibration->tie_width}};
+}
+
 Json by_split(const std::array<std::uint64_t, 3>& counts) {
   return {{"train", counts[0]}, {"validation", counts[1]}, {"test", counts[2]}};
 }
@@ -164,6 +169,7 @@ Json result_json(const EvaluationReport& report) {
           {"verdict", report.verdict.sentence},
           {"metrics", measurement_json(report.metrics)},
           {"probabilities_of", subject_json(report.subject)},
+          {"calibration", calibration_json(report.calibration)},
           {"way_to_oracle", optional_json(report.way_to_oracle)},
           {"confusion", confusion_json(report.confusion, report.data.labels.size())},
           {"pickscore_threshold", report.pickscore_threshold},

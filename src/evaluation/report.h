@@ -84,7 +84,8 @@ struct EvaluationReport {
   std::optional<double> way_to_oracle;
   std::vector<double> confusion;  ///< [classes, classes], rows the truth; or empty
   std::vector<ReliabilityBin> reliability;
-  Subject subject = Subject::kNothing;  ///< what brier, log_loss, ece and `reliability` are about
+  Subject subject = Subject::kNothing;         ///< what brier, log_loss, ece and `reliability` are about
+  std::optional<PairCalibration> calibration;  ///< behind a pair loss's probabilities, where training recorded one
   double pickscore_threshold = 0.0;
   std::size_t bootstrap_draws = 0;
   std::vector<EpochFacts> epochs;

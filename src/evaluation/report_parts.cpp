@@ -62,7 +62,7 @@ std::string defined(std::string_view name, std::string_view text) {
 std::string metric_cell(Metric metric, const Estimate& estimate, std::string_view css, std::string_view note) {
   if (!estimate.value) return R"(<td class="none">&#8212;</td>)";
   // An interval of one point says nothing that the value does not.
-  const bool wide = estimate.low && *estimate.low < *estimate.high;
+  const bool wide = estimate.low && metric_text(metric, estimate.low) != metric_text(metric, estimate.high);
   const auto range = wide ? interval_text(metric, estimate) : std::string();
   return fmt::format(R"(<td class="{}">{}{}{}</td>)", css, metric_text(metric, estimate.value), note,
                      range.empty() ? "" : fmt::format(R"(<span class="ci">{}</span>)", range));
@@ -75,10 +75,10 @@ std::string warnings_html(const std::vector<std::string>& warnings) {
     // The name of the trouble stands before the first colon; a reward's name may come before it.
     const auto colon = warning.find(": ");
     if (colon == std::string::npos) {
-      html += fmt::format("<li>{}</li>\n", escape_html(warning));
+      html += fmt::format("<li>{}</li>\n", unbroken(escape_html(warning)));
     } else {
       html += fmt::format("<li><b>{}</b>{}</li>\n", escape_html(warning.substr(0, colon)),
-                          escape_html(warning.substr(colon)));
+                          unbroken(escape_html(warning.substr(colon))));
     }
   }
   return html + "</ul></section>\n";
@@ -88,7 +88,7 @@ std::string verdict_html(const Verdict& verdict) {
   std::string_view css;
   if (verdict.kind == VerdictKind::kBetterThanNoSkill) css = " good";
   if (verdict.kind == VerdictKind::kBelowChance) css = " bad";
-  return fmt::format("<p class=\"verdict{}\">{}</p>\n", css, escape_html(verdict.sentence));
+  return fmt::format("<p class=\"verdict{}\">{}</p>\n", css, unbroken(escape_html(verdict.sentence)));
 }
 
 std::vector<IntervalRow> baseline_rows(const std::array<Measurement, kBaselineCount>& baselines) {

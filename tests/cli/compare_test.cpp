@@ -102,7 +102,7 @@ void copy_encoder(const EvaluationWorld& world, const std::string& name, std::si
 TEST(Compare, PairsRewardsOfTwoEncodersWhereTheirPairsAreTheSame) {
   const EvaluationWorld world(40);
   train(world, "here", "mse", 0.02, 0);
-  for (const auto& [name, missing] : {std::pair{"other", 0}, std::pair{"short", 300}}) {
+  for (const auto& [name, missing] : {std::pair{"other", 0}, std::pair{"short", 160}}) {
     copy_encoder(world, name, static_cast<std::size_t>(missing));
     reward::TrainOptions options;
     options.head = "linear";

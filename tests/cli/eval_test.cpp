@@ -154,6 +154,20 @@ TEST(Eval, AClassifierStatesProbabilitiesAndAPairLossOnlyUtilities) {
   EXPECT_GT(value(utility["metrics"], "pair_accuracy_strict_micro"), 0.9);
 }
 
+TEST(Eval, ARecordedCalibrationIsUsed) {
+  const auto& world = knowable_world();
+  const auto plain = evaluate(world, "utility");
+  EXPECT_TRUE(plain["calibration"].is_null());
+  const auto folder = world.workspace.reward_dir("calibrated");
+  std::filesystem::copy(world.workspace.reward_dir("utility"), folder);
+  auto record = nlohmann::json::parse(load_file(folder / "reward.json"));
+  record["calibration"] = {{"temperature", 1e6}, {"tie_width", 0.0}};
+  write_file_atomically(folder / "reward.json", record.dump());
+  const auto calibrated = evaluate(world, "calibrated");
+  EXPECT_NEAR(value(calibrated["metrics"], "brier"), 0.25, 1e-4) << "so hot that it states one half of every pair";
+  EXPECT_EQ(calibrated["metrics"]["pair_accuracy_strict_micro"], plain["metrics"]["pair_accuracy_strict_micro"]);
+}
+
 TEST(Eval, NoiseIsNotDistinguishableFromChance) {
   const EvaluationWorld world(90, false);
   train(world, "noise", "mse");

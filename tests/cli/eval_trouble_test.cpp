@@ -158,7 +158,7 @@ TEST(EvalTrouble, AVectorThatIsNotANumber) {
   const EvaluationWorld world(20);
   train(world, "known", "mse");
   auto images = embeddings::EmbeddingCache::open(world.workspace.embeddings_dir(kEncoder), "image");
-  images.add("p3r0i1", "x", std::vector<float>(test::kDim, std::numeric_limits<float>::quiet_NaN()));
+  images.add("p3r0i1", "y", std::vector<float>(test::kDim, std::numeric_limits<float>::quiet_NaN()));
   images.save();
   EXPECT_THAT(failure(world, "known"), HasSubstr("the vector of image 'p3r0i1' holds nan"));
 }
@@ -184,7 +184,7 @@ class ProbedWorld : public ::testing::Test {
     return run_line(line);
   }
 
-  test::TemporaryFolder folder_;
+  imagerank::test::TemporaryFolder folder_;
   std::string data_ = folder_ / "w";
 };
 

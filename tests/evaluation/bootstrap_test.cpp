@@ -98,6 +98,8 @@ TEST(Bootstrap, AnswersThatAreAllAlikeStillLeaveDoubt) {
   const auto estimate = Bootstrap(20).estimate(1.0, ones, Scale::kShare);
   EXPECT_NEAR(*estimate.low, 20 / (20 + 2.093 * 2.093), 1e-3);
   EXPECT_DOUBLE_EQ(*estimate.high, 1.0);
+  const auto third = [](std::size_t) { return std::optional<double>(1.0 / 3); };
+  EXPECT_DOUBLE_EQ(*Bootstrap(20).estimate(1.0 / 3, third, Scale::kShare).high, 1.0 / 3) << "so by construction";
 }
 
 }  // namespace

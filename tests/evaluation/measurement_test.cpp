@@ -116,6 +116,7 @@ TEST(Measurement, AConstantNeverLooksLikeSkill) {
   EXPECT_DOUBLE_EQ(value(result, Metric::kR2), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairStrictMicro), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairStrictMacro), 0.0);
+  EXPECT_DOUBLE_EQ(*at(result, Metric::kPairStrictMicro).high, 0.0) << "by convention, so without a doubt";
   EXPECT_DOUBLE_EQ(value(result, Metric::kPairPickscore), (3 * 0.5 + 1) / 4);
   EXPECT_DOUBLE_EQ(value(result, Metric::kKendallTauB), 0.0);
   EXPECT_DOUBLE_EQ(value(result, Metric::kSpearman), 0.0);

@@ -235,6 +235,7 @@ TEST(Metrics, FilterAtK) {
   EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 2}, 1), 0.0);
   EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 2}, 2), 1.0);
   EXPECT_DOUBLE_EQ(*filter_at(grades, Doubles{4, 3, 1, 1}, 1), 0.5);
+  EXPECT_FALSE(filter_at(kBestIsFirst, Doubles{1, 2, 3, 4}, 2)) << "of three worst images any order has one";
   EXPECT_DOUBLE_EQ(*filter_at(kBestIsFirst, Doubles{1, 2, 3, 4}, 1), 0.0) << "the best image is not a worst one";
   EXPECT_DOUBLE_EQ(*filter_at(kBestIsFirst, Doubles{5, 5, 5, 5}, 1), 0.75) << "a constant is chance";
   EXPECT_FALSE(filter_at(Doubles{1, 1}, Doubles{1, 2}, 1));
@@ -250,6 +251,11 @@ TEST(Metrics, PairProbability) {
   EXPECT_DOUBLE_EQ(pair_probability(1.0, 1.0), 0.5);
   EXPECT_NEAR(pair_probability(std::log(3.0), 0.0), 0.75, 1e-12);
   EXPECT_DOUBLE_EQ(pair_probability(-1e6, 1e6), 0.0);
+  EXPECT_DOUBLE_EQ(pair_probability(1e6, -1e6), 1.0);
+  EXPECT_NEAR(pair_probability(2.0 * std::log(3.0), 0.0, {2.0, 0.0}), 0.75, 1e-12) << "half as sure";
+  // sigmoid(1 - 0.5) = 0.62246 and sigmoid(-1 - 0.5) = 0.18243: of those that are no tie.
+  EXPECT_NEAR(pair_probability(1.0, 0.0, {1.0, 0.5}), 0.62246 / (0.62246 + 0.18243), 1e-4);
+  EXPECT_DOUBLE_EQ(pair_probability(3.0, 3.0, {1.0, 0.5}), 0.5);
 }
 
 }  // namespace

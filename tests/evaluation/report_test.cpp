@@ -32,6 +32,10 @@ TEST(Html, Base64) {
   EXPECT_EQ(base64("\xFF\xFE\xFD"), "//79");
 }
 
+TEST(Html, NumbersStayWithTheirPercentSign) {
+  EXPECT_EQ(unbroken("50 % of 100 % and %"), "50&#160;% of 100&#160;% and&#160;%");
+}
+
 TEST(Html, Numbers) {
   EXPECT_EQ(count_text(0), "0");
   EXPECT_EQ(count_text(999), "999");

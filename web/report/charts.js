@@ -9,7 +9,7 @@ const narrow = 560; // CSS pixels: below, a row's name stands above its interval
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
 const signed = (value) => (value > 0 ? "+" : "") + value.toFixed(2);
 const number = (value) => (Math.abs(value) >= 10000 ? `${+(value / 1000).toPrecision(3)}k` : `${+value.toPrecision(4)}`);
-const valueFormat = { share: percent, points: (value) => signed(100 * value).replace(/0$/, ""), number: signed };
+const valueFormat = { share: percent, points: (value) => (value > 0 ? "+" : "") + (100 * value).toFixed(1), number: signed };
 const tickFormat = {
   share: (value) => `${Math.round(1000 * value) / 10} %`,
   points: (value) => signed(100 * value).replace(/\.?0+$/, ""),
@@ -33,11 +33,16 @@ export function intervals(chart, width, document) {
   const rows = chart.rows.map((row, index) => ({ ...row, index, note: row.note ?? "" }));
   const format = valueFormat[chart.unit];
   const said = (row) => format(row.value);
-  const interval = (row) => (row.low === null || row.low === undefined ? "" : `${format(row.low)} to ${format(row.high)}`);
+  const interval = (row) => (row.low === null || row.low === undefined || row.low === row.high ? "" : `${format(row.low)} to ${format(row.high)}`);
+  // Beside a long name only the value has room; the numbers below the chart have the interval.
+  const brief = (row) => {
+    const whole = `${said(row)}  ${interval(row)}`.trimEnd();
+    return 7.6 * row.label.length + 7.2 * whole.length > width ? said(row) : whole;
+  };
   const names = small
     ? [
         Plot.text(rows, { y: "index", text: (row) => row.label, frameAnchor: "left", textAnchor: "start", dx: -20, dy: -13, fontWeight: 600 }),
-        Plot.text(rows, { y: "index", text: (row) => `${said(row)}  ${interval(row)}`.trimEnd(), frameAnchor: "right", textAnchor: "end", dx: 20, dy: -13, fill: "var(--muted)" }),
+        Plot.text(rows, { y: "index", text: brief, frameAnchor: "right", textAnchor: "end", dx: 20, dy: -13, fill: "var(--muted)" }),
       ]
     : [
         Plot.text(rows, { y: "index", text: (row) => row.label, frameAnchor: "left", textAnchor: "start", dx: -232, dy: 0, fontWeight: 600, fill: (row) => (row.kind === "head" ? "var(--head)" : "var(--ink)") }),

@@ -26,6 +26,13 @@ for (const width of [340, 900]) {
   });
 }
 
+test("a long name on a phone leaves room for the value alone", () => {
+  const long = [{ ...rows[0], label: "an image of conflicting labels" }];
+  const said = texts(kinds.intervals({ title: "t", unit: "share", rule: 0.5, domain: [0, 1], rows: long }, 340, document));
+  assert.ok(said.includes("61.0 %"));
+  assert.ok(!said.join("|").includes("67.0 %"));
+});
+
 test("intervals of differences have a sign and hold their rule", () => {
   const svg = kinds.intervals(
     { title: "Probes", unit: "number", rule: 0, rows: [{ label: "blank", kind: "head", value: -1.5, low: -1.7, high: -1.2 }] },
