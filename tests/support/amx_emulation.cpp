@@ -144,7 +144,7 @@ void TileRegisters::dot_int8(std::size_t sums, std::size_t a, std::size_t b) {
 }
 
 TileRegisters& tile_registers() {
-  thread_local TileRegisters registers;
+  static thread_local TileRegisters registers;
   return registers;
 }
 
