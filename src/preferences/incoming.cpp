@@ -182,9 +182,12 @@ void Incoming::merge_images() {
     SELECT {} FROM unique_image u WHERE NOT EXISTS (FROM i WHERE i.image_uid = u.image_uid AND i.level >= u.level))",
                                 column_names(table_schema("images")), column_names(table_schema("images"))));
   const bool any_known = database_.query_integer("SELECT count(*) FROM known_images") > 0;
+  changed_ = changed_ || counts_.added_rankings != 0 || !workspace_.has_table("images");
+  // What is written in any case is found while it is written, and counted then.
   database_.execute(fmt::format(R"(
-    CREATE TABLE bare_image AS
+    CREATE {} bare_image AS
     SELECT DISTINCT uid AS image_uid FROM (SELECT unnest(image_uids) AS uid FROM all_rankings) {})",
+                                changed_ ? "VIEW" : "TABLE",
                                 any_known ? "WHERE uid NOT IN (SELECT image_uid FROM known_images)" : ""));
   // Nothing as an ENUM, see Database::as_enum(); beside other texts it is text.
   database_.execute(fmt::format(R"(
@@ -194,11 +197,16 @@ void Incoming::merge_images() {
     FROM bare_image)",
                                 any_known ? "''" : "''::ENUM('')",
                                 any_known ? "SELECT * FROM known_images UNION ALL" : ""));
-  counts_.images = database_.query_integer("SELECT count(*) FROM all_images");
-  counts_.added_images = counts_.images - database_.query_integer("SELECT count(*) FROM images");
+  if (changed_) return;
+  count_images("all_images");
   changed_ =
-      changed_ || counts_.added_rankings != 0 || counts_.added_images != 0 || !workspace_.has_table("images") ||
+      counts_.added_images != 0 ||
       database_.query_integer("SELECT count(*) FROM (SELECT * FROM known_images EXCEPT SELECT * FROM images)") != 0;
+}
+
+void Incoming::count_images(const std::string& from) {
+  counts_.images = database_.query_integer("SELECT count(*) FROM " + from);
+  counts_.added_images = counts_.images - database_.query_integer("SELECT count(*) FROM images");
 }
 
 bool Incoming::merge_ratings() {
@@ -255,6 +263,7 @@ ImportCounts Incoming::finish() {
                   database_.as_enum("dataset", "all_rankings"), database_.as_enum("official_split", "all_rankings")),
       rankings);
   database_.copy_parquet("SELECT * FROM all_images", images);
+  count_images(fmt::format("read_parquet({})", workspace::sql_literal(images.temporary_path().string())));
   if (ratings) ratings->commit();
   images.commit();
   rankings.commit();

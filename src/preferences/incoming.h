@@ -68,6 +68,7 @@ class Incoming {
   void keep_best_images();
   void merge_rankings();
   void merge_images();
+  void count_images(const std::string& from);
   bool merge_ratings();
 
   const workspace::Workspace& workspace_;

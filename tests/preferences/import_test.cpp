@@ -1,5 +1,6 @@
 #include "preferences/import.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -99,6 +100,28 @@ TEST_F(ImportTest, UnusableRowsAreCountedByReason) {
                                                         {"no_ranking_id", 1},
                                                         {"ranking_id_used_twice", 1}};
   EXPECT_EQ(counts.skipped, expected);
+}
+
+// Large enough that several threads read it: the first row of a key stays the first.
+TEST_F(ImportTest, TheFirstOfEqualIdsIsKeptInALargeCsv) {
+  constexpr int kRows = 40'000;
+  std::string text =
+      "ranking_id,created_at,user_id,image_1_uid,image_2_uid,image_3_uid,image_4_uid,best_image_uid,prompt\n";
+  const std::string prompt(400, 'p');
+  for (int round = 0; round < 2; ++round) {
+    for (int row = 0; row < kRows; ++row)
+      text += fmt::format("{0},,9,a{0},b{0},c{0},d{0},{1}{0},{2}\n", row, round == 0 ? 'a' : 'b', prompt);
+  }
+  text += "none,,9,only,,,,only,one image\n";
+  test::write_text(folder_ / "large.csv", text);
+  const ImportCounts counts = import_v0({folder_ / "large.csv"});
+  EXPECT_EQ(counts.rankings, kRows);
+  EXPECT_EQ(counts.images, 4 * kRows);
+  const std::map<std::string, std::int64_t> expected = {{"fewer_than_two_images", 1}, {"ranking_id_used_twice", kRows}};
+  EXPECT_EQ(counts.skipped, expected);
+  Database database;
+  workspace_.attach(database, "rankings");
+  EXPECT_EQ(database.query_integer("SELECT count(*) FROM rankings WHERE best_image_uid = 'a' || ranking_id"), kRows);
 }
 
 TEST_F(ImportTest, BadFilesAreNamedAndChangeNothing) {
