@@ -104,7 +104,7 @@ TEST_F(ImportTest, UnusableRowsAreCountedByReason) {
 
 // Large enough that several threads read it: the first row of a key stays the first.
 TEST_F(ImportTest, TheFirstOfEqualIdsIsKeptInALargeCsv) {
-  constexpr int kRows = 40'000;
+  constexpr int kRows = 12'000;
   std::string text =
       "ranking_id,created_at,user_id,image_1_uid,image_2_uid,image_3_uid,image_4_uid,best_image_uid,prompt\n";
   const std::string prompt(400, 'p');
