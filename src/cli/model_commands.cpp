@@ -43,7 +43,7 @@ std::function<int(Terminal&)> on_libtorch(CLI::App& command) {
   };
 }
 
-constexpr std::array<std::pair<std::string_view, AddCommand*>, 13> kModelCommands = {{
+constexpr std::array<std::pair<std::string_view, AddCommand*>, 14> kModelCommands = {{
     {"encode", on_libtorch<add_encode>},
     {"pretrain", on_libtorch<add_pretrain>},
     {"finetune", on_libtorch<add_finetune>},

@@ -330,15 +330,18 @@ double Database::query_real(const std::string& sql) {
 
 void Database::write_parquet(const std::string& sql, const std::filesystem::path& path) {
   AtomicFile file(path);
-  copy_parquet(sql, file);
+  copy_rows(sql, file, "snappy");
   file.commit();
 }
 
 void Database::copy_parquet(const std::string& sql, AtomicFile& file) {
-  execute(
-      fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
-                  sql, sql_literal(file.temporary_path().string()), kRowGroup));
+  copy_rows(sql, file, "uncompressed");
   start_flush(file);
+}
+
+void Database::copy_rows(const std::string& sql, const AtomicFile& file, const char* compression) {
+  execute(fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION {}, ROW_GROUP_SIZE {}, USE_TMP_FILE false)", sql,
+                      sql_literal(file.temporary_path().string()), compression, kRowGroup));
 }
 
 std::string Database::as_enum(const std::string& column, const std::string& table) {
