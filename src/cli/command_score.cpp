@@ -92,9 +92,6 @@ std::vector<float> load_vectors(const std::filesystem::path& path, std::size_t d
 /// One row for each image: those of the file, its only one repeated, or none for a head that reads no prompt.
 std::vector<float> load_texts(const ScoreOptions& options, const reward::Reward& reward, std::size_t count) {
   if (!reward.reads_text()) return {};
-  if (options.text_embeddings.empty()) {
-    fail(ErrorCode::kInvalidArgument, "--text-embeddings: this reward judges an image for a prompt; expected a file");
-  }
   const std::size_t dim = reward.dim();
   std::vector<float> texts = load_vectors(options.text_embeddings, dim);
   if (texts.size() == dim && count != 1) {  // one prompt for all
@@ -110,6 +107,9 @@ std::vector<float> load_texts(const ScoreOptions& options, const reward::Reward&
 
 Scored score_vectors(const ScoreOptions& options) {
   const auto reward = reward::Reward::load(reward_folder(options.reward, options.data));
+  if (reward.reads_text() && options.text_embeddings.empty()) {
+    fail(ErrorCode::kInvalidArgument, "--text-embeddings: this reward judges an image for a prompt; expected a file");
+  }
   const std::vector<float> images = load_vectors(options.image_embeddings, reward.dim());
   const std::size_t count = images.size() / reward.dim();
   const std::vector<float> texts = load_texts(options, reward, count);

@@ -428,6 +428,9 @@ std::string describe_other(Bytes bytes, const std::string& place) {
 bool TorchArchive::looks_like(Bytes start) noexcept {
   const std::string_view text = as_text(start);
   const bool is_tar = text.size() > 262 && text.substr(257, 5) == "ustar";
+  // The length of a safetensors header may begin as a pickle does; its upper half is zero, and JSON follows it.
+  const bool is_safetensors = text.size() > 8 && text.substr(4, 4) == std::string_view("\0\0\0\0", 4) && text[8] == '{';
+  if (is_safetensors) return false;
   return text.starts_with("PK\x03\x04") || (text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5) ||
          is_tar;
 }

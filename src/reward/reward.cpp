@@ -105,7 +105,11 @@ Reward::~Reward() = default;
 Reward Reward::load(const std::filesystem::path& folder) {
   if (std::error_code ignored; std::filesystem::is_regular_file(folder, ignored)) {
     auto state = std::make_unique<State>();
-    state->published = load_published_head(folder);
+    try {
+      state->published = load_published_head(folder);
+    } catch (const Error& error) {
+      fail(error.code(), "reward: expected a folder with reward.json, or a published head's file: {}", error.what());
+    }
     state->head_name = "published";
     state->dim = state->published->weight.size();
     state->record = nlohmann::json::object();

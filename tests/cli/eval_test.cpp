@@ -156,11 +156,14 @@ TEST(Eval, AClassifierStatesProbabilitiesAndAPairLossOnlyUtilities) {
 
 TEST(Eval, ARecordedCalibrationIsUsed) {
   const auto& world = knowable_world();
-  const auto plain = evaluate(world, "utility");
-  EXPECT_TRUE(plain["calibration"].is_null());
   const auto folder = world.workspace.reward_dir("calibrated");
   std::filesystem::copy(world.workspace.reward_dir("utility"), folder);
   auto record = nlohmann::json::parse(load_file(folder / "reward.json"));
+  EXPECT_TRUE(record.at("calibration").at("temperature").is_number()) << "train records one";
+  record.erase("calibration");
+  write_file_atomically(folder / "reward.json", record.dump());
+  const auto plain = evaluate(world, "calibrated");
+  EXPECT_TRUE(plain["calibration"].is_null());
   record["calibration"] = {{"temperature", 1e6}, {"tie_width", 0.0}};
   write_file_atomically(folder / "reward.json", record.dump());
   const auto calibrated = evaluate(world, "calibrated");

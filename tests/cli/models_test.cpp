@@ -84,7 +84,8 @@ TEST(ModelsCommand, ErrorsAreOneLine) {
     EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
     EXPECT_EQ(result.out, "");
   };
-  expect(run({"random", "b33", "--out", out.c_str()}), 2, "expected b32, b16, l14, l14-336, h14, g14 or tiny, found b33");
+  expect(run({"random", "b33", "--out", out.c_str()}), 2,
+         "expected b32, b16, l14, l14-336, h14, g14 or tiny, found b33");
   expect(run({"random", "tiny", "--out", out.c_str(), "--activation", "relu"}), 2, "--activation");
   expect(run({"random", "tiny", "--out", out.c_str(), "--tokenizer", out.c_str()}), 1, "tokenizer.json");
   expect(run({"random", "tiny"}), 2, "--out");

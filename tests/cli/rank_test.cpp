@@ -76,7 +76,7 @@ TEST_F(RankCommand, BadInputIsOneLine) {
   };
   refused(run_line({"rank", "--reward", "no/such", "--prompt", "x", picture(0)}), 1, "no/such");
   refused(run_line({"rank", "--reward", "nobody", "--data", data(), "--prompt", "x", picture(0)}), 1, "nobody");
-  refused(run_line({"rank", "--reward", picture(0), "--prompt", "x", picture(0)}), 1, "only folders");
+  refused(run_line({"rank", "--reward", picture(0), "--prompt", "x", picture(0)}), 1, "a published head's file");
   refused(run_line({"rank", "--reward", reward(), "--prompt", "x"}), 2, "IMAGE");
   EXPECT_EQ(run_line({"rank", "--reward", reward(), "--prompt", "x", "gone.png"}).code, 1);
   EXPECT_EQ(run_line({"rank", "--reward", reward(), "--prompt", "x", "gone.png", picture(0), "--strict"}).code, 1);

@@ -20,7 +20,10 @@ class TrainCommand : public testing::Test {
     make_small_world(data(), 40);
     make_tiny_model(model());
     ASSERT_EQ(run_line({"label", "--data", data(), "--quiet"}).code, 0);
-    ASSERT_EQ(run_line({"perturb", "--data", data(), "--mode", "swap", "--per-prompt", "3", "--quiet"}).code, 0);
+    const LineRun perturb = run_line({"perturb", "--data", data(), "--mode", "swap", "--per-prompt", "3", "--distance",
+                                      "0.01..1", "--quiet", "--json"});  // its prompts are much alike
+    ASSERT_EQ(perturb.code, 0) << perturb.err;
+    ASSERT_GT(perturb.json()["perturbed"], 0);
     const LineRun encode = run_line({"encode", "--data", data(), "--model", model(), "--allow-untrained", "--quiet"});
     ASSERT_EQ(encode.code, 0) << encode.err;
   }

@@ -146,7 +146,7 @@ TEST_P(BadReward, MissingOrDamagedFilesAreNamed) {
   std::filesystem::remove_all(path());
   EXPECT_NE(load_error(ErrorCode::kNotFound).find("found nothing"), std::string::npos);
   test::write_text(path(), "x");
-  EXPECT_NE(load_error(ErrorCode::kNotFound).find("only folders"), std::string::npos);
+  EXPECT_NE(load_error(ErrorCode::kCorruptData).find("a published head's file"), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(Heads, BadReward, testing::Values("mlp"));
