@@ -97,7 +97,7 @@ std::size_t reward_named(const ScoringService& service, const std::string& name)
   fail(ErrorCode::kNotFound, "reward: expected one of {}, found '{}'", names, name);
 }
 
-/// Without a name: the one that is served, or the first.
+/// Without a name: the only one that is served. @throws Error kInvalidArgument if there are several.
 std::size_t default_reward(const ScoringService& service) {
   if (service.rewards().size() == 1) return 0;
   fail(ErrorCode::kInvalidArgument, "reward: expected a name, as {} rewards are served", service.rewards().size());

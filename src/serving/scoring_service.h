@@ -18,7 +18,7 @@ namespace imagerank::serving {
 struct ServiceOptions {
   int threads = 0;                       ///< that decode and run the towers; 0: all cores
   std::size_t max_batch = 0;             ///< images a call of a tower; 0: what suits the encoder
-  int max_wait_ms = 2;                   ///< how long a batch may wait to fill while no worker is idle otherwise
+  int max_wait_ms = 2;                   ///< how long the oldest item of a batch may wait for it to fill
   std::size_t max_queued = 1024;         ///< items that wait; beyond it a request is turned away
   std::size_t cached_vectors = 1 << 16;  ///< of images and of prompts, each, by content
   images::DecodeLimits decode;
