@@ -14,7 +14,7 @@ build: ## the program, as ./imagerank
 	@ln -sfn build/$(PRESET)/src/cli/imagerank imagerank
 
 test: ## everything, built and tested; CTest's summary closes it
-	@IMAGERANK_BOOTSTRAP_LINT=1 $(bootstrap)
+	@IMAGERANK_BOOTSTRAP_LINT=1 IMAGERANK_BOOTSTRAP_TESTS=1 $(bootstrap)
 	@cmake --preset $(PRESET)
 	@cmake --build --preset $(PRESET)
 	@ln -sfn build/$(PRESET)/src/cli/imagerank imagerank

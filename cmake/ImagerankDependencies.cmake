@@ -20,6 +20,17 @@ if(IMAGERANK_DATA_STAGES)
   pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
   pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
   find_package(DuckDB REQUIRED)
+  # Debian's SOCI comes without a CMake package; its headers of back ends include those of SQLite and libpq.
+  pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+  pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+  find_path(SOCI_INCLUDE_DIR soci/soci.h REQUIRED)
+  find_library(SOCI_CORE_LIBRARY soci_core REQUIRED)
+  find_library(SOCI_SQLITE_LIBRARY soci_sqlite3 REQUIRED)
+  find_library(SOCI_POSTGRESQL_LIBRARY soci_postgresql REQUIRED)
+  add_library(imagerank_soci INTERFACE)
+  target_include_directories(imagerank_soci SYSTEM INTERFACE ${SOCI_INCLUDE_DIR})
+  target_link_libraries(imagerank_soci INTERFACE
+    ${SOCI_SQLITE_LIBRARY} ${SOCI_POSTGRESQL_LIBRARY} ${SOCI_CORE_LIBRARY} PkgConfig::PQ PkgConfig::SQLITE)
 endif()
 
 # libtorch's own targets force a C++14 flag, the old ABI macro and warnings on its headers; take its libraries and

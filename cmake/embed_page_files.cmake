@@ -1,21 +1,22 @@
-# cmake -DSCRIPT=a.js -DSTYLE=b.css -DOUT=c.cpp -P embed_page_files.cmake
-function(read_literal path result)
+# cmake "-DFILES=name=path;..." -DSTAGE=s -DHEADER=s/h.h -DINLINE=TRUE -DOUT=c.cpp -P embed_page_files.cmake
+# Functions that give the files' text. INLINE: they stand inside a page's elements.
+set(functions "")
+foreach(entry IN LISTS FILES)
+  string(REGEX MATCH "^([a-z_]+)=(.*)$" _ "${entry}")
+  set(name ${CMAKE_MATCH_1})
+  set(path ${CMAKE_MATCH_2})
   file(READ ${path} text)
   string(FIND "${text}" ")imagerank\"" delimiter)
   string(FIND "${text}" "</s" closing)  # would end the element that holds it
-  if(NOT delimiter EQUAL -1 OR NOT closing EQUAL -1)
+  if(NOT delimiter EQUAL -1 OR (INLINE AND NOT closing EQUAL -1))
     message(FATAL_ERROR "${path} cannot stand in a page as it is")
   endif()
-  set(${result} "R\"imagerank(${text})imagerank\"" PARENT_SCOPE)
-endfunction()
-read_literal(${SCRIPT} script)
-read_literal(${STYLE} style)
-file(WRITE ${OUT} "#include \"evaluation/page_files.h\"
+  string(APPEND functions "std::string_view ${name}() noexcept { return R\"imagerank(${text})imagerank\"; }\n")
+endforeach()
+file(WRITE ${OUT} "#include \"${HEADER}\"
 
-namespace imagerank::evaluation {
+namespace imagerank::${STAGE} {
 
-std::string_view page_script() noexcept { return ${script}; }
-std::string_view page_style() noexcept { return ${style}; }
-
-}  // namespace imagerank::evaluation
+${functions}
+}  // namespace imagerank::${STAGE}
 ")

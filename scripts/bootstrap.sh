@@ -22,11 +22,14 @@ packages=(
   libeigen3-dev                            # baselines in closed form
   libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev
   libboost-dev prometheus-cpp-dev          # serve: Beast and Asio, metrics
+  libsoci-dev libsqlite3-dev libpq-dev     # votes
   libgtest-dev libgmock-dev libbenchmark-dev
   libspng-dev                              # the peer of benchmarks/pixels
 )
 # Only the presets `tidy` and `fuzz` and `make format|lint` need these.
 if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19); fi
+# Only tests need these, and skip without them: a database server to start, and a browser. `make test` asks for them.
+if [[ "${IMAGERANK_BOOTSTRAP_TESTS:-0}" == 1 ]]; then packages+=(postgresql chromium); fi
 # Only the `fuzz` preset needs these.
 if [[ "${IMAGERANK_BOOTSTRAP_FUZZ:-0}" == 1 ]]; then packages+=(clang-19 libclang-rt-19-dev); fi
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <ostream>
 
+#include "cli/import_votes.h"
 #include "core/fail.h"
 #include "preferences/import.h"
 
@@ -51,16 +52,22 @@ std::string format_list() {
   std::string text = "Formats:\n";
   for (const preferences::Format& format : preferences::formats())
     text += fmt::format("  {:<14} {}\n", format.name, format.help);
-  return text;
+  return text +
+         fmt::format("  {:<14} {}\n", "votes", "votes of people, by the database's URL: sqlite://, postgresql://");
+}
+
+preferences::ImportCounts import_any(const ImportOptions& options, Terminal& terminal) {
+  const preferences::ImportOptions settings{options.dataset, options.images, parse_columns(options.columns)};
+  if (options.format == "votes") return import_votes(options.files, options.data, settings, terminal);
+  const preferences::Format& format = preferences::format_of(options.format);
+  const auto workspace = workspace::Workspace::create(options.data);
+  return preferences::import_files(workspace, format, options.files, settings, terminal.context());
 }
 
 }  // namespace
 
 int run_import(const ImportOptions& options, Terminal& terminal) {
-  const preferences::Format& format = preferences::format_of(options.format);
-  const preferences::ImportOptions settings{options.dataset, options.images, parse_columns(options.columns)};
-  const auto workspace = workspace::Workspace::create(options.data);
-  const auto counts = preferences::import_files(workspace, format, options.files, settings, terminal.context());
+  const preferences::ImportCounts counts = import_any(options, terminal);
   if (!counts.ignored_columns.empty()) {
     terminal.note(fmt::format("columns not kept: {}", fmt::join(counts.ignored_columns, ", ")));
   }
@@ -84,7 +91,9 @@ int run_import(const ImportOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_import(CLI::App& command) {
   const auto options = std::make_shared<ImportOptions>();
   command.add_option("FORMAT", options->format, "What the files are; see below")->required();
-  command.add_option("FILE", options->files, "Files or patterns ('part-*.parquet', 'a/**/*.json'), in any order")
+  command
+      .add_option("FILE", options->files,
+                  "Files or patterns ('part-*.parquet', 'a/**/*.json'), in any order; of votes, databases' URLs")
       ->required();
   command.add_option("--data", options->data, "The workspace folder, made if missing")->required();
   command.add_option(
@@ -96,7 +105,8 @@ std::function<int(Terminal&)> add_import(CLI::App& command) {
                  "\nExamples:\n"
                  "  imagerank import pickapic-v0 rankings.parquet images.parquet --data mine\n"
                  "  imagerank import pickapic 'data/train-*.parquet' --data mine\n"
-                 "  imagerank import csv votes.csv --columns prompt=caption,chosen=winner,rejected=loser --data mine");
+                 "  imagerank import csv votes.csv --columns prompt=caption,chosen=winner,rejected=loser --data mine\n"
+                 "  imagerank import votes sqlite://votes.db --data mine");
   return [options](Terminal& terminal) { return run_import(*options, terminal); };
 }
 

@@ -8,7 +8,10 @@
 #include <utility>
 
 #include "cli/scored_items.h"
+#include "cli/voting_gallery.h"
+#include "core/atomic_file.h"
 #include "core/fail.h"
+#include "serving/gallery_scores.h"
 #include "serving/routes.h"
 
 namespace imagerank::cli {
@@ -32,6 +35,32 @@ std::size_t bytes_of(double megabytes, const char* option) {
   return static_cast<std::size_t>(megabytes * (1 << 20));
 }
 
+serving::PagesOptions pages_options(const ServeOptions& options) {
+  if (!options.database.empty() && options.data.empty()) {
+    fail(ErrorCode::kInvalidArgument, "--db: expected --data with it, whose images people choose from, found none");
+  }
+  if (options.rewards.empty() && options.database.empty()) {
+    fail(ErrorCode::kInvalidArgument, "serve: expected --reward, or --db to collect votes, found neither");
+  }
+  if (options.choices != 2 && options.choices != 4) {
+    fail(ErrorCode::kInvalidArgument, "--choices: expected 2 or 4, found {}", options.choices);
+  }
+  serving::PagesOptions pages;
+  constexpr std::size_t kMostBytes = 1 << 20;
+  if (!options.guideline.empty()) pages.guideline = load_file(options.guideline, kMostBytes);
+  pages.choices = options.choices;
+  pages.strategy = votes::parse_strategy(options.strategy);
+  if (!options.data.empty()) pages.reports = options.data / "reports";
+  return pages;
+}
+
+std::unique_ptr<votes::Voting> make_voting(const ServeOptions& options) {
+  if (options.database.empty()) return nullptr;
+  const votes::DatabaseUrl url = votes::parse_database_url(options.database);
+  return std::make_unique<votes::Voting>(load_gallery(workspace::Workspace::open(options.data)),
+                                         votes::VotingOptions{.database = url});
+}
+
 }  // namespace
 
 int run_serve(ServeOptions options, Terminal& terminal) {
@@ -40,6 +69,7 @@ int run_serve(ServeOptions options, Terminal& terminal) {
   options.service.decode.max_pixels =
       static_cast<std::int64_t>(bytes_of(options.max_image_mpixels, "--max-image-mpixels"));
   options.service.threads = terminal.context().thread_count();
+  const serving::PagesOptions page_options = pages_options(options);
   serving::Access access = options.token_file.empty() ? serving::Access() : serving::Access(options.token_file);
   std::vector<serving::RewardSource> sources;
   for (const std::string& reward : options.rewards) sources.push_back(parse_reward(reward, options.data));
@@ -52,8 +82,12 @@ int run_serve(ServeOptions options, Terminal& terminal) {
       terminal.warn(fmt::format("{}: its encoder was never trained: its scores say nothing about images", info.name));
     }
   }
+  const std::unique_ptr<votes::Voting> voting = make_voting(options);
+  std::optional<serving::GalleryScores> gallery_scores;
+  if (voting) gallery_scores.emplace(service, *voting);
   serving::Metrics metrics;
-  const serving::Routes routes(service, metrics, options.limits);
+  serving::Pages pages(voting.get(), page_options);
+  const serving::Routes routes(service, metrics, options.limits, pages);
   serving::HttpServer server(
       options.server,
       [&routes](serving::HttpRequest&& request, serving::Respond respond) {
@@ -70,8 +104,9 @@ int run_serve(ServeOptions options, Terminal& terminal) {
     terminal.warn(fmt::format("{} is open to whoever reaches it; --tokens FILE asks for a token", address));
   }
   terminal.result({{"address", address}, {"port", server.port()}, {"rewards", rewards}}, [&](std::ostream& out) {
-    out << fmt::format("{} at {} (its interface: {}/docs); Ctrl-C stops it\n", fmt::join(options.rewards, ", "),
-                       address, address);
+    const std::string what = options.rewards.empty() ? "votes" : fmt::format("{}", fmt::join(options.rewards, ", "));
+    out << fmt::format("{} at {} (its interface: {}/docs); Ctrl-C stops it\n", what, address, address);
+    if (voting) out << fmt::format("people choose at {}/choose\n", address);
     out.flush();
   });
   server.run(terminal.options().stop, [&terminal](const std::string& line) { terminal.note(line); });
@@ -83,12 +118,18 @@ int run_serve(ServeOptions options, Terminal& terminal) {
 
 std::function<int(Terminal&)> add_serve(CLI::App& command) {
   const auto options = std::make_shared<ServeOptions>();
-  command
-      .add_option(
-          "--reward", options->rewards,
-          "A reward's folder, or NAME=FOLDER; with --data, also a name under its rewards/. Several may be given")
-      ->required();
-  command.add_option("--data", options->data, "The workspace that --reward names rewards of");
+  command.add_option(
+      "--reward", options->rewards,
+      "A reward's folder, or NAME=FOLDER; with --data, also a name under its rewards/. Several may be given");
+  command.add_option(
+      "--data", options->data,
+      "The workspace that --reward names rewards of, whose reports are shown and whose images are voted on");
+  command.add_option("--db", options->database,
+                     "Collect votes of people on the workspace's images: sqlite://FILE or postgresql://HOST/NAME");
+  command.add_option("--guideline", options->guideline, "With --db: a text that voters read and agree to first");
+  command.add_option("--strategy", options->strategy, "With --db: the next set is random, balanced or uncertain")
+      ->capture_default_str();
+  command.add_option("--choices", options->choices, "With --db: images a set, 2 or 4")->capture_default_str();
   command.add_option("--model", options->model, "The encoder, if it is not where the rewards recorded it");
   command.add_option("--tokenizer", options->tokenizer, "Folder of the encoder's tokenizer, likewise");
   command.add_option("--host", options->server.host, "Address to listen on")->capture_default_str();
@@ -117,7 +158,8 @@ std::function<int(Terminal&)> add_serve(CLI::App& command) {
   command.add_option("--body-timeout-ms", options->server.body_timeout_ms, "For its body")->capture_default_str();
   command.footer(
       "Example:\n  imagerank serve --reward mine/rewards/first --port 8080\n"
-      "  curl -F prompt=\"a red car\" -F image=@car.png http://127.0.0.1:8080/v1/score");
+      "  curl -F prompt=\"a red car\" -F image=@car.png http://127.0.0.1:8080/v1/score\n"
+      "  imagerank serve --data mine --db sqlite://votes.db --guideline rules.md");
   return [options](Terminal& terminal) { return run_serve(*options, terminal); };
 }
 

@@ -22,6 +22,10 @@ struct ServeOptions {
   std::string model;
   std::string tokenizer;
   std::filesystem::path token_file;
+  std::string database;               ///< where votes go; "": no voting
+  std::filesystem::path guideline;    ///< a text file that voters agree to
+  std::string strategy = "balanced";  ///< how the next set is found
+  int choices = 2;                    ///< images a set
   double max_body_mb = 64;
   double max_image_mb = 64;
   double max_image_mpixels = 64;

@@ -8,6 +8,7 @@
 #include <ostream>
 #include <set>
 
+#include "cli/simulated_voters.h"
 #include "simulation/store.h"
 
 namespace imagerank::cli {
@@ -77,6 +78,9 @@ int simulate_captions(const SimulateOptions& options, simulation::HoldOut hold_o
 }  // namespace
 
 int run_simulate(const SimulateOptions& options, Terminal& terminal) {
+  if (!options.vote_at.empty()) {
+    return run_simulated_voters({options.data, options.vote_at, options.votes, options.seed}, terminal);
+  }
   const simulation::HoldOut hold_out = simulation::parse_hold_out(options.hold_out);
   return options.captions == 0 ? simulate_rankings(options, hold_out, terminal)
                                : simulate_captions(options, hold_out, terminal);
@@ -108,10 +112,18 @@ std::function<int(Terminal&)> add_simulate(CLI::App& command) {
   command.add_option("--image-size", options->image_size, "Width and height in pixels")
       ->capture_default_str()
       ->check(CLI::Range(32, 2048));
+  auto* const vote_at =
+      command.add_option("--vote-at", options->vote_at,
+                         "Make nothing; the people of the world in --data vote at this server (http://...)");
+  command.add_option("--votes", options->votes, "With --vote-at: how many votes")
+      ->default_val(std::uint64_t{500})
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+      ->needs(vote_at);
   command.footer(
       "Examples:\n"
       "  imagerank simulate --data world --rankings 3000 --seed 1\n"
-      "  imagerank simulate --data scenes --captions 40000 --hold-out exclude");
+      "  imagerank simulate --data scenes --captions 40000 --hold-out exclude\n"
+      "  imagerank simulate --data world --vote-at http://127.0.0.1:8080 --votes 800");
   return [options](Terminal& terminal) { return run_simulate(*options, terminal); };
 }
 

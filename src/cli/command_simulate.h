@@ -21,6 +21,8 @@ struct SimulateOptions {
   double noise = 1.0;
   std::string hold_out = "none";
   std::int32_t image_size = 128;
+  std::string vote_at;      ///< instead of making a world: a server that its people vote at
+  std::uint64_t votes = 0;  ///< how many
 };
 
 /// Returns the exit code; never exits. @throws Error.

@@ -6,6 +6,7 @@
 #include "core/fail.h"
 #include "preferences/formats.h"
 #include "workspace/file_patterns.h"
+#include "workspace/schema.h"
 
 namespace imagerank::preferences {
 namespace {
@@ -43,7 +44,7 @@ const Format& format_of(std::string_view name) {
     if (format.name == name) return format;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", format.name);
   }
-  fail(ErrorCode::kInvalidArgument, "FORMAT: expected one of {}, found '{}'", names, name);
+  fail(ErrorCode::kInvalidArgument, "FORMAT: expected one of {}, votes, found '{}'", names, name);
 }
 
 ImportCounts import_files(const workspace::Workspace& workspace, const Format& format,
@@ -65,6 +66,34 @@ ImportCounts import_files(const workspace::Workspace& workspace, const Format& f
       throw Error(error.code(), fmt::format("{}: {}", expanded[i].string(), message));
     }
   }
+  context.check_stop();
+  return incoming.finish();
+}
+
+ImportCounts import_rankings(const workspace::Workspace& workspace, std::span<const workspace::Ranking> rankings,
+                             const std::map<std::string, std::int64_t>& skipped, const RunContext& context) {
+  Incoming incoming(workspace, context);
+  incoming.database().execute(
+      fmt::format("CREATE TABLE given_ranking ({})", column_definitions(workspace::table_schema("rankings"))));
+  workspace::Database::Appender rows(incoming.database(), "given_ranking");
+  for (const workspace::Ranking& ranking : rankings) {
+    for (const std::string* const text : {&ranking.ranking_id, &ranking.dataset, &ranking.official_split,
+                                          &ranking.created_at, &ranking.user_id, &ranking.prompt}) {
+      rows.append(*text);
+    }
+    rows.append(std::span<const std::string>(ranking.image_uids));
+    if (ranking.best_image_uid) {
+      rows.append(*ranking.best_image_uid);
+    } else {
+      rows.append_null();
+    }
+    rows.append_null();  // ranks
+    rows.append(ranking.weight);
+    rows.end_row();
+  }
+  rows.close();
+  incoming.add_rankings("SELECT * FROM given_ranking");
+  for (const auto& [reason, count] : skipped) incoming.skip(reason, count);
   context.check_stop();
   return incoming.finish();
 }

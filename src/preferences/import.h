@@ -42,4 +42,9 @@ ImportCounts import_files(const workspace::Workspace& workspace, const Format& f
                           const std::vector<std::filesystem::path>& files, const ImportOptions& options,
                           const RunContext& context);
 
+/// Imports rankings that are no file's, without `ranks`. Keyed, merged and checked as those of files.
+/// @param skipped  what the caller left out, by reason: counted with the rest.
+ImportCounts import_rankings(const workspace::Workspace& workspace, std::span<const workspace::Ranking> rankings,
+                             const std::map<std::string, std::int64_t>& skipped, const RunContext& context);
+
 }  // namespace imagerank::preferences

@@ -156,6 +156,12 @@ class HttpSession : public AnySession, public std::enable_shared_from_this<HttpS
     HttpRequest request{std::string(text(message.method_string())),
                         std::string(target.substr(0, target.find_first_of("?#"))),
                         std::string(text(message[http::field::content_type])), std::move(message.body())};
+    const std::size_t mark = target.find('?');
+    if (mark != std::string_view::npos) request.query = target.substr(mark + 1, target.find('#') - mark - 1);
+    request.host = text(message[http::field::host]);
+    request.origin = text(message[http::field::origin]);
+    request.fetch_site = text(message["Sec-Fetch-Site"]);
+    request.session_token = text(message["Session-Token"]);
     // The network's loop goes on as long as a request is out.
     host_.handle(
         std::move(request), [self = self(), out = net::make_work_guard(host_.network)](HttpResponse&& response) {

@@ -43,11 +43,27 @@ constexpr const char* kDocument = R"json({
       "parameters": [{"$ref": "#/components/parameters/Name"}],
       "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceRequest"}}}},
       "responses": {"200": {"description": "Output tensors"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/voting": {"get": {"summary": "Voting: what there is to choose from, and the guideline to agree to", "responses": {"200": {"description": "An object"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/sessions": {"post": {
+      "summary": "Voting: somebody comes to choose",
+      "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SessionRequest"}}}},
+      "responses": {"201": {"description": "{token, choices, strategy}"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/sets/next": {"get": {"summary": "Voting: the session's open set, or the next; null once all were seen", "parameters": [{"$ref": "#/components/parameters/Session"}], "responses": {"200": {"description": "{set, progress}"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/votes": {"post": {
+      "summary": "Voting: the best of a set, or none; answered once it is on disk",
+      "parameters": [{"$ref": "#/components/parameters/Session"}],
+      "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Vote"}}}},
+      "responses": {"201": {"description": "{progress}"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/undo": {"post": {"summary": "Voting: takes the session's last vote back, and gives its set again", "parameters": [{"$ref": "#/components/parameters/Session"}], "responses": {"200": {"description": "{set, progress}"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/images/{name}": {"get": {"summary": "Voting: an image's file, by uid", "parameters": [{"$ref": "#/components/parameters/Name"}], "responses": {"200": {"description": "The file"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/watch": {"get": {"summary": "Voting: agreement between people and with the rewards, position bias, speed", "parameters": [{"name": "half_width", "in": "query", "schema": {"type": "number", "default": 0.05}}], "responses": {"200": {"description": "An object"}, "default": {"$ref": "#/components/responses/Error"}}}},
+    "/v1/reports": {"get": {"summary": "The workspace's reports; each is a page at /reports/{name}", "responses": {"200": {"description": "A list"}}}},
     "/metrics": {"get": {"summary": "Counts and times for Prometheus", "responses": {"200": {"description": "Text"}}}}
   },
   "components": {
     "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "Where the server has a token file"}},
-    "parameters": {"Name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}},
+    "parameters": {"Name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}},
+      "Session": {"name": "Session-Token", "in": "header", "required": true, "schema": {"type": "string"}}},
     "schemas": {
       "Image": {"type": "string", "description": "A whole JPEG, PNG, WebP or GIF file as base64, or as a data URI"},
       "ScoreRequest": {"type": "object", "properties": {
@@ -70,6 +86,12 @@ constexpr const char* kDocument = R"json({
           "truncated": {"type": "boolean", "description": "The prompt did not fit the encoder's context"},
           "error": {"type": "object", "nullable": true, "properties": {"reason": {"type": "string"}, "message": {"type": "string"}}},
           "rank": {"type": "integer", "nullable": true, "description": "rank only: 1 is the best"}}}}}},
+      "SessionRequest": {"type": "object", "properties": {"user": {"type": "string", "description": "A name; a hash of it is kept"},
+        "choices": {"type": "integer", "enum": [2, 4]}, "strategy": {"type": "string", "enum": ["random", "balanced", "uncertain"]},
+        "agreed": {"type": "boolean", "description": "To the guideline, where there is one"}}},
+      "Vote": {"type": "object", "required": ["set"], "properties": {"set": {"type": "string"},
+        "choice": {"type": "string", "nullable": true, "description": "The uid of the best; null: no preference"},
+        "skipped": {"type": "boolean"}, "ms": {"type": "number", "description": "From seeing the set to the answer"}}},
       "EmbeddingRequest": {"type": "object", "required": ["input"], "properties": {
         "input": {"description": "A text or image, or an array of them"},
         "modality": {"type": "string", "enum": ["text", "image"], "default": "text"},

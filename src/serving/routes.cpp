@@ -43,6 +43,21 @@ constexpr std::array kRoutes = {
     Route{"/v2/models/NAME", "GET"},
     Route{"/v2/models/NAME/ready", "GET"},
     Route{"/v2/models/NAME/infer", "POST"},
+    Route{"/rank", "GET"},
+    Route{"/choose", "GET"},
+    Route{"/watch", "GET"},
+    Route{"/reports", "GET"},
+    Route{"/reports/NAME", "GET"},
+    Route{"/app.js", "GET"},
+    Route{"/app.css", "GET"},
+    Route{"/v1/voting", "GET"},
+    Route{"/v1/sessions", "POST"},
+    Route{"/v1/sets/next", "GET"},
+    Route{"/v1/votes", "POST"},
+    Route{"/v1/undo", "POST"},
+    Route{"/v1/watch", "GET"},
+    Route{"/v1/images/NAME", "GET"},
+    Route{"/v1/reports", "GET"},
 };
 
 struct Match {
@@ -113,6 +128,7 @@ void Routes::handle(HttpRequest&& request, Respond respond) const {
       counted(error_response(415, "Content-Type: expected application/json (or multipart/form-data for scores)"));
       return;
     }
+    if (Pages::has(route)) return pages_.handle(route, match->name, request, counted);
     if (route == "/v2/models/NAME") return counted(describe_model(match->name));
     if (route == "/v2/models/NAME/infer") return answer_inference(request, match->name, counted);
     if (route == "/v2/models/NAME/ready") {

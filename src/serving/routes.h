@@ -4,6 +4,7 @@
 
 #include "serving/http_message.h"
 #include "serving/metrics.h"
+#include "serving/pages.h"
 #include "serving/requests.h"
 #include "serving/scoring_service.h"
 
@@ -12,9 +13,9 @@ namespace imagerank::serving {
 /// The server's routes: requests in, work for the service, answers out. JSON ends here. Thread-safe.
 class Routes {
  public:
-  /// Both outlive it.
-  Routes(ScoringService& service, Metrics& metrics, const RequestLimits& limits)
-      : service_(service), metrics_(metrics), limits_(limits) {}
+  /// All outlive it.
+  Routes(ScoringService& service, Metrics& metrics, const RequestLimits& limits, Pages& pages)
+      : service_(service), metrics_(metrics), limits_(limits), pages_(pages) {}
 
   /// @param respond  called once, on this thread or on one of the service's.
   void handle(HttpRequest&& request, Respond respond) const;
@@ -31,6 +32,7 @@ class Routes {
   ScoringService& service_;
   Metrics& metrics_;
   const RequestLimits limits_;
+  Pages& pages_;
 };
 
 }  // namespace imagerank::serving

@@ -105,7 +105,6 @@ struct ScoringService::State {
 };
 
 void ScoringService::State::load(const std::vector<RewardSource>& sources, const scoring::EncoderPlace& place) {
-  if (sources.empty()) fail(ErrorCode::kInvalidArgument, "--reward: expected at least one, found none");
   std::set<std::string> names;
   for (const RewardSource& source : sources) {
     if (!names.insert(source.name).second) {
@@ -295,9 +294,11 @@ void ScoringService::State::score(std::size_t encoder, const std::vector<Task>& 
     }
     if (rows.empty()) continue;
     const std::lock_guard lock(head_mutex);
-    const std::vector<float> scores = rewards[reward].reward.score(image_rows, prompt_rows, rows.size()).score;
+    const reward::Scores scores = rewards[reward].reward.score(image_rows, prompt_rows, rows.size());
     for (std::size_t row = 0; row < rows.size(); ++row) {
-      tasks[rows[row].first].result().scores[rows[row].second] = scores[row];
+      ItemResult& result = tasks[rows[row].first].result();
+      result.scores[rows[row].second] = scores.score[row];
+      if (!scores.deviation.empty()) result.deviations[rows[row].second] = scores.deviation[row];
     }
   }
 }
@@ -357,7 +358,10 @@ bool ScoringService::submit(Work work, std::function<void(Results&&)> done) {
   const auto job = std::make_shared<Job>();
   job->results.resize(work.items.size());
   if (!work.vectors) {
-    for (ItemResult& result : job->results) result.scores.resize(work.rewards.size());
+    for (ItemResult& result : job->results) {
+      result.scores.resize(work.rewards.size());
+      result.deviations.resize(work.rewards.size());
+    }
   }
   job->left = work.items.size();
   job->work = std::move(work);

@@ -58,6 +58,8 @@ struct Work {
 
 struct ItemResult {
   std::vector<float> scores;  ///< [rewards], in the order they were asked for; NaN where there is a failure
+  /// [rewards] standard deviation of the heads' scores of an ensemble; 0 of a single head
+  std::vector<float> deviations;
   std::vector<float> vector;  ///< [dim], of the image if there is one, else of the prompt; with Work::vectors
   bool truncated = false;     ///< the prompt did not fit an encoder's context
   std::optional<ItemFailure> failure;
@@ -81,8 +83,8 @@ struct ServiceCounts {
 /// same bits as `imagerank score` gives, whatever shares its batch. Thread-safe.
 class ScoringService {
  public:
-  /// @param rewards  at least one, of different names. @throws Error as scoring::load_rewarded_encoder;
-  /// kInvalidArgument.
+  /// @param rewards  of different names; none: nothing can be asked for. @throws Error as
+  /// scoring::load_rewarded_encoder; kInvalidArgument.
   ScoringService(const std::vector<RewardSource>& rewards, const scoring::EncoderPlace& place,
                  const ServiceOptions& options);
   ScoringService(const ScoringService&) = delete;

@@ -92,6 +92,19 @@ std::string name_of(HoldOut hold_out) {
   return hold_out == HoldOut::kExclude ? "exclude" : "only";
 }
 
+WorldOptions load_world_options(const std::filesystem::path& root) {
+  const std::filesystem::path path = root / "simulation.json";
+  const ordered_json found = ordered_json::parse(load_file(path, 1 << 20), nullptr, /*allow_exceptions=*/false);
+  try {
+    WorldOptions options{found.at("rankings"), found.at("seed"), found.at("noise"),
+                         parse_hold_out(found.at("hold_out")), found.at("image_size")};
+    if (found == describe(options)) return options;
+  } catch (const ordered_json::exception&) {
+    // Said below.
+  }
+  fail(ErrorCode::kCorruptData, "{}: expected the options of a world with rankings, found others", path.string());
+}
+
 void store_world(const std::filesystem::path& root, const WorldOptions& options, const World& world,
                  const RunContext& context) {
   const auto workspace = workspace::Workspace::create(root);

@@ -21,6 +21,9 @@ namespace imagerank::simulation {
 void store_world(const std::filesystem::path& root, const WorldOptions& options, const World& world,
                  const RunContext& context);
 
+/// The options of a world that is stored there. @throws Error kNotFound, kCorruptData.
+[[nodiscard]] WorldOptions load_world_options(const std::filesystem::path& root);
+
 /// The same for pictures with captions: only the images table, whose prompt is the caption.
 void store_caption_set(const std::filesystem::path& root, const CaptionSetOptions& options,
                        const std::vector<Picture>& pictures, const RunContext& context);

@@ -13,8 +13,6 @@
 #include <utility>
 
 #include "core/fail.h"
-#include "simulation/annotators.h"
-#include "simulation/grammar.h"
 
 namespace imagerank::simulation {
 namespace {
@@ -72,6 +70,8 @@ class Builder {
       world_.image_utility.push_back(utility.second);
     }
     world_.users = users_.size();
+    world_.annotators = std::move(annotators_);
+    world_.prompts = std::move(prompts_);
     return std::move(world_);
   }
 

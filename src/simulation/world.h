@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "simulation/annotators.h"
+#include "simulation/grammar.h"
 #include "simulation/picture.h"
 #include "workspace/workspace.h"
 
@@ -25,6 +27,8 @@ struct World {
   std::vector<workspace::Truth> truth;       ///< of every (image, prompt) that occurs in a ranking
   std::vector<double> image_utility;         ///< parallel to truth: the part that the picture alone tells
   std::uint64_t users = 0;                   ///< who made a ranking
+  std::vector<Annotator> annotators;
+  std::vector<Prompt> prompts;
 };
 
 /// Sessions of one person and one prompt. A session shows four candidates again and again: after a choice the winner

@@ -1,33 +1,17 @@
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <optional>
 
 #include "cli/scoring_world.h"
 #include "support/child_process.h"
+#include "support/free_port.h"
 #include "support/raw_client.h"
 
 namespace imagerank::cli {
 namespace {
 
 using testing::HasSubstr;
-
-/// A port of 127.0.0.1 that nobody listened on a moment ago.
-std::uint16_t free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  ::close(descriptor);
-  return ntohs(address.sin_port);
-}
 
 class ServeCommand : public ScoringWorld {
  protected:
@@ -43,7 +27,7 @@ class ServeCommand : public ScoringWorld {
 };
 
 TEST_F(ServeCommand, GivesTheScoresOfRankAndEndsInOrder) {
-  const std::uint16_t port = free_port();
+  const std::uint16_t port = test::free_port();
   std::string body = "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na red car\r\n";
   body += "--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n" + load_file(picture(0)) + "\r\n--x--\r\n";
   nlohmann::json answer;
@@ -79,7 +63,7 @@ TEST_F(ServeCommand, ThePythonClientGivesTheSameScores) {
                    "scores, info = RewardClient(sys.argv[2])(images, ['a red car', 'a car'])\n"
                    "assert scores.shape == (2,) and scores.dtype == np.float32 and info['failed'] == 0\n"
                    "print(*scores)\n");
-  const std::uint16_t port = free_port();
+  const std::uint16_t port = test::free_port();
   const std::string command = "/usr/bin/python3 -B " + path("ask.py").string() + " " +
                               test::source_file("examples").string() + " http://127.0.0.1:" + std::to_string(port) +
                               " > " + path("scores.txt").string();

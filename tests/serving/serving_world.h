@@ -90,10 +90,12 @@ class ServingWorld : public testing::Test {
 class RunningServer {
  public:
   RunningServer(const std::vector<RewardSource>& sources, ServiceOptions service = {}, ServerOptions server = {},
-                const std::filesystem::path& tokens = {}, const RequestLimits& limits = {})
+                const std::filesystem::path& tokens = {}, const RequestLimits& limits = {},
+                votes::Voting* voting = nullptr, const PagesOptions& pages = {})
       : access_(tokens.empty() ? std::make_unique<Access>() : std::make_unique<Access>(tokens)),
         service_(sources, {}, service),
-        routes_(service_, metrics_, limits) {
+        pages_(voting, pages),
+        routes_(service_, metrics_, limits, pages_) {
     server.port = 0;
     server_ = std::make_unique<HttpServer>(
         server,
@@ -130,6 +132,7 @@ class RunningServer {
   std::unique_ptr<Access> access_;
   ScoringService service_;
   Metrics metrics_;
+  Pages pages_;
   Routes routes_;
   std::unique_ptr<HttpServer> server_;
   std::jthread thread_;
