@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <ostream>
 #include <utility>
@@ -57,8 +58,13 @@ serving::PagesOptions pages_options(const ServeOptions& options) {
 std::unique_ptr<votes::Voting> make_voting(const ServeOptions& options) {
   if (options.database.empty()) return nullptr;
   const votes::DatabaseUrl url = votes::parse_database_url(options.database);
-  return std::make_unique<votes::Voting>(load_gallery(workspace::Workspace::open(options.data)),
-                                         votes::VotingOptions{.database = url});
+  votes::Gallery gallery = load_gallery(workspace::Workspace::open(options.data));
+  const auto enough = static_cast<std::size_t>(options.choices);
+  if (std::ranges::none_of(gallery.prompts, [&](const auto& prompt) { return prompt.images.size() >= enough; })) {
+    fail(ErrorCode::kNotFound, "--choices: expected a prompt of {} images, found none in {}", enough,
+         options.data.string());
+  }
+  return std::make_unique<votes::Voting>(std::move(gallery), votes::VotingOptions{.database = url});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "cli/import_votes.h"
 
-#include <chrono>
+#include <array>
 #include <ctime>
 #include <string>
 #include <utility>
@@ -16,9 +16,9 @@ std::string time_text(std::int64_t ms) {
   const auto seconds = static_cast<std::time_t>(ms / 1000);
   std::tm parts{};
   gmtime_r(&seconds, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &parts);
-  return fmt::format("{}.{:03}", std::string(text, size), ms % 1000);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return fmt::format("{}.{:03}", std::string(text.data(), size), ms % 1000);
 }
 
 }  // namespace

@@ -14,11 +14,11 @@ struct HttpRequest {
   std::string path;          ///< "/v1/score": of the target, without its query
   std::string content_type;  ///< of the body; "" if there was none
   std::string body;
-  std::string query = {};          ///< what stood behind the path's "?"
-  std::string host = {};           ///< headers, "" where there was none: Host
-  std::string origin = {};         ///< Origin
-  std::string fetch_site = {};     ///< Sec-Fetch-Site
-  std::string session_token = {};  ///< Session-Token
+  std::string query;          ///< what stood behind the path's "?"
+  std::string host;           ///< headers, "" where there was none: Host
+  std::string origin;         ///< Origin
+  std::string fetch_site;     ///< Sec-Fetch-Site
+  std::string session_token;  ///< Session-Token
 };
 
 struct HttpResponse {

@@ -153,9 +153,11 @@ class HttpSession : public AnySession, public std::enable_shared_from_this<HttpS
   void hand_over() {
     auto message = parser_->release();
     const std::string_view target = text(message.target());
-    HttpRequest request{std::string(text(message.method_string())),
-                        std::string(target.substr(0, target.find_first_of("?#"))),
-                        std::string(text(message[http::field::content_type])), std::move(message.body())};
+    HttpRequest request;
+    request.method = text(message.method_string());
+    request.path = target.substr(0, target.find_first_of("?#"));
+    request.content_type = text(message[http::field::content_type]);
+    request.body = std::move(message.body());
     const std::size_t mark = target.find('?');
     if (mark != std::string_view::npos) request.query = target.substr(mark + 1, target.find('#') - mark - 1);
     request.host = text(message[http::field::host]);

@@ -222,7 +222,7 @@ for (const colorScheme of ["light", "dark"]) {
 const eve = await person();
 await check("watch and reports", eve, async () => {
   await eve.goto(`${url}/watch`);
-  await eve.getByText(/votes by 2 people/).waitFor();
+  await eve.getByText(/votes by 3 people/).waitFor();
   await eve.getByLabel("Intervals wanted").selectOption("0.1");
   await eve.getByText(/more until ±\s10\spoints/).first().waitFor();
   await eve.getByRole("link", { name: "Reports" }).click();
