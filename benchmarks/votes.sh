@@ -2,13 +2,15 @@
 # 200 people choosing at once: latency without trouble, then 20 kills (kill -9) of the server, after which the votes that were
 # acknowledged must be those that are stored; on SQLite, and on PostgreSQL where its programs are installed.
 #   benchmarks/votes.sh [BUILD]     BUILD: build/release, with IMAGERANK_BUILD_BENCHMARKS=ON
-# VOTERS=200 VOTES=20 KILLS=20 THINK_MS=1000 are the defaults; needs sqlite3, and initdb for PostgreSQL.
+# VOTERS=200 VOTES=20 KILLS=20 THINK_MS=500 DATABASES="sqlite postgresql" are the defaults; needs curl, sqlite3, and initdb
+# for PostgreSQL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$PWD/${1:-build/release}
 imagerank=$build/src/cli/imagerank
 drive=$build/benchmarks/votes
-voters=${VOTERS:-200} votes=${VOTES:-20} kills=${KILLS:-20} think=${THINK_MS:-1000}
+voters=${VOTERS:-200} votes=${VOTES:-20} kills=${KILLS:-20} think=${THINK_MS:-500}
+databases=${DATABASES:-sqlite postgresql}
 port=${PORT:-18733}
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -26,18 +28,20 @@ start() {
   "$imagerank" serve --data "$work/world" --db "$1" --port "$port" --threads 1 --quiet >>"$work/serve.log" 2>&1 &
   server=$!
 }
+answering() { until curl -sf "http://127.0.0.1:$port/v2/health/live" >/dev/null; do sleep 0.1; done; }
 stop() { kill -"$1" "$server" && { wait "$server" 2>/dev/null || true; }; }
 
 # Database URL, command that prints the sets of its votes.
 measure() {
   local url=$1 query=$2
   start "$url"
-  until curl -sf "http://127.0.0.1:$port/v2/health/live" >/dev/null; do sleep 0.1; done
+  answering
   echo "quiet    $("$drive" "$port" "$voters" "$votes" "$think" 2>"$work/quiet")"
   echo "hurried  $("$drive" "$port" "$voters" "$votes" 0 2>"$work/hurried")"
-  "$drive" "$port" "$voters" $((votes * 2)) "$think" >"$work/result" 2>"$work/killed" &
+  "$drive" "$port" "$voters" $((votes * 4)) "$think" >"$work/result" 2>"$work/killed" &
   local driving=$!
   for ((i = 1; i <= kills; ++i)); do
+    answering
     sleep "0.$((RANDOM % 9 + 1))"
     kill -0 "$driving" 2>/dev/null || { echo "the voters were done before kill $i"; break; }
     stop 9
@@ -53,8 +57,11 @@ measure() {
 }
 
 "$imagerank" simulate --data "$work/world" --rankings 400 --image-size 32 --quiet
-echo "SQLite"
-measure "sqlite://$work/votes.db" "sqlite3 '$work/votes.db' 'SELECT set_id FROM votes'"
+if [[ $databases == *sqlite* ]]; then
+  echo "SQLite"
+  measure "sqlite://$work/votes.db" "sqlite3 '$work/votes.db' 'SELECT set_id FROM votes'"
+fi
+[[ $databases == *postgresql* ]] || exit 0
 
 postgres=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1 || true)
 if [[ -z $postgres ]]; then echo "PostgreSQL: not installed"; exit; fi
