@@ -27,7 +27,7 @@ namespace net = boost::asio;
 /// What sessions need of their server; all of it on the server's one thread.
 struct SessionHost {
   const ServerOptions& options;
-  std::shared_ptr<net::io_context> network;
+  const std::shared_ptr<net::io_context>& network;
   Access& access;
   Metrics& metrics;
   std::function<void(HttpRequest&&, Respond)> handle;  ///< returns at once

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "support/http_server.h"
 
@@ -16,6 +17,18 @@ using test::HttpRequest;
 using test::HttpResponse;
 using test::HttpServer;
 using testing::HasSubstr;
+
+HttpResponse with_body(std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  return response;
+}
+HttpResponse redirect(std::string location) {
+  HttpResponse response;
+  response.status = 302;
+  response.headers = {{"Location", std::move(location)}};
+  return response;
+}
 
 DownloadLimits local() {
   DownloadLimits limits;
@@ -29,7 +42,7 @@ bool is_second(std::span<const std::uint8_t> address) noexcept {
 }
 
 TEST(Downloader, GetsBodiesOverOneConnection) {
-  HttpServer server([](const HttpRequest& request) { return HttpResponse{.body = "body of " + request.path}; });
+  HttpServer server([](const HttpRequest& request) { return with_body("body of " + request.path); });
   Downloader downloader(local());
   EXPECT_EQ(downloader.get(server.url("/a")).body, "body of /a");
   const Download second = downloader.get(server.url("/b"));
@@ -40,13 +53,12 @@ TEST(Downloader, GetsBodiesOverOneConnection) {
 
 TEST(Downloader, SaysWhyThereIsNone) {
   HttpServer server([](const HttpRequest& request) {
-    HttpResponse response{.body = std::string(2000, 'x')};
+    HttpResponse response = with_body(std::string(2000, 'x'));
     if (request.path == "/gone") response.status = 404;
     if (request.path == "/cut") response.drop_after = 10;
     if (request.path == "/slow") response.delay_before = std::chrono::seconds(5);
-    if (request.path == "/round") response = {.status = 302, .body = "", .headers = {{"Location", "/round"}}};
-    if (request.path == "/file")
-      response = {.status = 302, .body = "", .headers = {{"Location", "file:///etc/passwd"}}};
+    if (request.path == "/round") response = redirect("/round");
+    if (request.path == "/file") response = redirect("file:///etc/passwd");
     return response;
   });
   DownloadLimits limits = local();
@@ -66,9 +78,8 @@ TEST(Downloader, SaysWhyThereIsNone) {
 TEST(Downloader, PrivateAddressesAreRefusedOnRedirectsToo) {
   const HttpServer* self = nullptr;
   HttpServer server([&self](const HttpRequest& request) {
-    if (request.path == "/a") return HttpResponse{.body = "public"};
-    return HttpResponse{
-        .status = 302, .body = "", .headers = {{"Location", fmt::format("http://127.0.0.2:{}/secret", self->port())}}};
+    if (request.path == "/a") return with_body("public");
+    return redirect(fmt::format("http://127.0.0.2:{}/secret", self->port()));
   });
   self = &server;
   EXPECT_EQ(Downloader({}).get(server.url("/a")).problem, "refused_address");

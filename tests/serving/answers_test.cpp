@@ -19,7 +19,9 @@ json scores(const RewardInfo& info, bool ranked = false) {
   results[3].scores = {5.0F};
   results[4].scores = {-1.0F};
   // Items 0, 1, 2 and 4 share a prompt; 3 is alone.
-  const ScoreRequest request{.work = {.items = {}, .rewards = {0}, .vectors = false}, .groups = {0, 0, 0, 3, 0}};
+  ScoreRequest request;
+  request.work.rewards = {0};
+  request.groups = {0, 0, 0, 3, 0};
   return json::parse(score_answer(request, {info}, ranked, results).body)["scores"];
 }
 

@@ -80,7 +80,8 @@ TEST_F(ScoringServiceTest, VectorsOfImagesAndOfTexts) {
 
 TEST_F(ScoringServiceTest, ImagesByUrlAreScoredAsTheirBytes) {
   test::HttpServer images([](const test::HttpRequest& request) {
-    test::HttpResponse response{.body = noisy_png(1)};
+    test::HttpResponse response;
+    response.body = noisy_png(1);
     if (request.path == "/gone") response.status = 404;
     if (request.path == "/slow") response.delay_before = std::chrono::milliseconds(200);
     return response;
