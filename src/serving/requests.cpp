@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/fail.h"
+#include "core/printable.h"
 #include "serving/base64.h"
 #include "serving/multipart.h"
 
@@ -99,7 +100,7 @@ std::size_t reward_named(const std::vector<RewardInfo>& rewards, const std::stri
   if (const auto index = find_reward(rewards, name)) return *index;
   std::string names;
   for (const RewardInfo& info : rewards) names += (names.empty() ? "" : ", ") + info.name;
-  fail(ErrorCode::kNotFound, "reward: expected one of {}, found '{}'", names, name);
+  fail(ErrorCode::kNotFound, "reward: expected one of {}, found '{}'", names, printable(name));
 }
 
 /// Without a name: the only one that is served. @throws Error kInvalidArgument if there are several.
@@ -222,14 +223,14 @@ EmbeddingRequest parse_embedding_request(const HttpRequest& http, const std::vec
   if (const Json* const format = find_field(body, "encoding_format")) {
     const std::string& name = text_of(*format, "encoding_format");
     if (name != "float" && name != "base64") {
-      fail(ErrorCode::kInvalidArgument, "encoding_format: expected float or base64, found '{}'", name);
+      fail(ErrorCode::kInvalidArgument, "encoding_format: expected float or base64, found '{}'", printable(name));
     }
     request.base64 = name == "base64";
   }
   const Json* const modality = find_field(body, "modality");
   const std::string kind = modality == nullptr ? "text" : text_of(*modality, "modality");
   if (kind != "text" && kind != "image") {
-    fail(ErrorCode::kInvalidArgument, "modality: expected text or image, found '{}'", kind);
+    fail(ErrorCode::kInvalidArgument, "modality: expected text or image, found '{}'", printable(kind));
   }
   const auto add = [&](const Json& value, const std::string& place) {
     const std::string& text = text_of(value, place);
@@ -267,7 +268,7 @@ std::vector<std::string> bytes_tensor(const Json& inputs, const std::string& nam
                       shape[0].get<std::size_t>() == data.size();
     if (!fits) {
       fail(ErrorCode::kInvalidArgument, "{}: expected shape [N] and an array of N, found shape {} and {}", place,
-           shape.dump().substr(0, 40), data.is_array() ? std::to_string(data.size()) : data.type_name());
+           printable(shape.dump(), 40), data.is_array() ? std::to_string(data.size()) : data.type_name());
     }
     std::vector<std::string> values;
     for (const Json& value : data) values.push_back(text_of(value, place));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/fail.h"
+#include "core/printable.h"
 #include "imagerank/version.h"
 #include "serving/answers.h"
 #include "serving/openapi.h"
@@ -202,7 +203,8 @@ void Routes::answer_inference(const HttpRequest& http, const std::string& name, 
 
 HttpResponse Routes::describe_model(const std::string& name) const {
   const auto index = find_reward(service_.rewards(), name);
-  if (!index) return error_response(404, fmt::format("model: expected a reward that is served, found '{}'", name));
+  if (!index)
+    return error_response(404, fmt::format("model: expected a reward that is served, found '{}'", printable(name)));
   const RewardInfo& info = service_.rewards()[*index];
   const auto tensor = [](const char* tensor_name, const char* datatype) {
     return Json{{"name", tensor_name}, {"datatype", datatype}, {"shape", {-1}}};
