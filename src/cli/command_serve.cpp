@@ -75,6 +75,10 @@ int run_serve(ServeOptions options, Terminal& terminal) {
   options.service.decode.max_pixels =
       static_cast<std::int64_t>(bytes_of(options.max_image_mpixels, "--max-image-mpixels"));
   options.service.threads = terminal.context().thread_count();
+  options.limits.image_urls = options.service.image_urls;
+  if (options.service.urls.allow_local && !options.service.image_urls) {
+    fail(ErrorCode::kInvalidArgument, "--allow-local: expected --image-urls with it, found it alone");
+  }
   const serving::PagesOptions page_options = pages_options(options);
   serving::Access access = options.token_file.empty() ? serving::Access() : serving::Access(options.token_file);
   std::vector<serving::RewardSource> sources;
@@ -154,6 +158,9 @@ std::function<int(Terminal&)> add_serve(CLI::App& command) {
   command.add_option("--max-body-mb", options->max_body_mb, "MiB a request")->capture_default_str();
   command.add_option("--max-image-mb", options->max_image_mb, "MiB an image file")->capture_default_str();
   command.add_option("--max-image-mpixels", options->max_image_mpixels, "2^20 pixels an image")->capture_default_str();
+  command.add_flag("--image-urls", options->service.image_urls,
+                   "Take http and https URLs for images, of public addresses, and get them");
+  command.add_flag("--allow-local", options->service.urls.allow_local, "With --image-urls: private addresses too");
   command.add_option("--cache", options->service.cached_vectors, "Vectors kept, of images and of prompts each")
       ->capture_default_str();
   command.add_option("--max-connections", options->server.max_connections, "Connections at once")

@@ -246,8 +246,8 @@ EvaluatedReward evaluate_reward(const std::string& name, const reward::Reward& r
   report.way_to_oracle = evaluation::way_to_oracle(report.metrics, basis.baselines);
   report.confusion = evaluation::confusion_matrix(truth, result.predictions);
   report.reliability = evaluation::reliability_bins(truth, result.predictions);
-  report.slices = evaluation::measure_slices(truth, result.predictions, report.pickscore_threshold, basis.bootstrap,
-                                             make_slices(inputs, reward));
+  report.slices = evaluation::measure_slices(truth, result.predictions, basis.baselines, report.pickscore_threshold,
+                                             basis.bootstrap, make_slices(inputs, reward));
   report.bootstrap_draws = basis.bootstrap.draws();
   report.epochs = epoch_facts(reward.record());
   return result;

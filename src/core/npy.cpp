@@ -10,6 +10,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/half.h"
+#include "core/printable.h"
 
 namespace imagerank {
 namespace {
@@ -46,13 +47,6 @@ std::optional<std::string_view> header_value(std::string_view header, std::strin
   const std::size_t end = header.find_first_of(close == ',' ? ",}" : std::string_view(&close, 1), begin);
   if (end == std::string_view::npos) return std::nullopt;
   return header.substr(begin, end - begin);
-}
-
-/// Text of a file for a message: one line, whatever the file holds.
-std::string printable(std::string_view text) {
-  std::string shown;
-  for (const char character : text.substr(0, 16)) shown += character >= ' ' && character <= '~' ? character : '?';
-  return shown;
 }
 
 std::vector<std::size_t> parse_shape(std::string_view text, const std::filesystem::path& path) {
@@ -129,7 +123,7 @@ NpyFile::NpyFile(const std::filesystem::path& path) : file_(path), path_(path) {
   }
   if (found == nullptr) {
     fail(ErrorCode::kCorruptData, "{}: expected dtype <f2, <f4, <f8, <i4 or <i8, found {}", path.string(),
-         printable(*descr));
+         printable(*descr, 16));
   }
   type_ = found->type;
   shape_ = parse_shape(*shape, path);

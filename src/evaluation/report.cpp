@@ -130,13 +130,19 @@ Json pictures_json(const std::vector<PromptPictures>& prompts) {
 Json slices_json(const std::vector<SliceResult>& slices) {
   Json result = Json::array();
   for (const auto& slice : slices) {
+    Json baselines;
+    for (std::size_t i = 0; i < kBaselineCount; ++i) {
+      const auto& value = slice.baselines[i];
+      baselines[std::string(kBaselineNames[i])] = value ? Json(*value) : Json(nullptr);
+    }
     result.push_back({{"dimension", slice.dimension},
                       {"name", slice.name},
                       {"prompts", slice.prompts},
                       {"pairs", slice.pairs},
                       {"strict_pairs", slice.strict_pairs},
                       {"pair_accuracy_strict_micro", estimate_json(slice.strict)},
-                      {"pair_accuracy_pickscore", estimate_json(slice.pickscore)}});
+                      {"pair_accuracy_pickscore", estimate_json(slice.pickscore)},
+                      {"baselines", std::move(baselines)}});
   }
   return result;
 }

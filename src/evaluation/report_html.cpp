@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "evaluation/html.h"
@@ -96,6 +97,9 @@ void add_learning(const EvaluationReport& report, Page& page) {
   page.add_lines(shares, options);
 }
 
+/// The baselines that differ from slice to slice; report.json has all.
+constexpr std::array kBesideSlices = {Baseline::kImageOnly, Baseline::kClipCosine, Baseline::kOracle};
+
 /// A chart for each dimension with slices to compare, then all of them in a table.
 void add_slices(const EvaluationReport& report, Page& page) {
   if (report.slices.empty()) return;
@@ -123,18 +127,26 @@ void add_slices(const EvaluationReport& report, Page& page) {
       "class=\"left\" scope=\"col\">slice</th><th scope=\"col\">prompts</th><th scope=\"col\">pairs</th><th "
       "scope=\"col\">with a winner</th><th scope=\"col\">" +
       defined("pair_accuracy_strict_micro", "strict pair accuracy") + "</th><th scope=\"col\">" +
-      defined("pair_accuracy_pickscore", "PickScore's credit") + "</th></tr></thead>\n<tbody>\n";
+      defined("pair_accuracy_pickscore", "PickScore's credit") + "</th>";
+  for (const Baseline baseline : kBesideSlices) {
+    html += fmt::format("<th scope=\"col\">{}</th>", defined(kBaselineNames[static_cast<std::size_t>(baseline)]));
+  }
+  html += "</tr></thead>\n<tbody>\n";
   const std::string* dimension = nullptr;
   for (const auto& slice : report.slices) {
     if (dimension == nullptr || *dimension != slice.dimension) {
-      html += fmt::format("<tr class=\"group\"><th class=\"left\" colspan=\"6\">{}</th></tr>\n",
-                          escape_html(slice.dimension));
+      html += fmt::format("<tr class=\"group\"><th class=\"left\" colspan=\"{}\">{}</th></tr>\n",
+                          6 + kBesideSlices.size(), escape_html(slice.dimension));
     }
     dimension = &slice.dimension;
-    html += fmt::format("<tr><th class=\"wrap\" scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td>{}{}</tr>\n",
+    html += fmt::format("<tr><th class=\"wrap\" scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td>{}{}",
                         escape_html(shortened(slice.name, 80)), count_text(slice.prompts), count_text(slice.pairs),
                         count_text(slice.strict_pairs), metric_cell(Metric::kPairStrictMicro, slice.strict),
                         metric_cell(Metric::kPairPickscore, slice.pickscore));
+    for (const Baseline baseline : kBesideSlices) {
+      html += metric_cell(Metric::kPairStrictMicro, {slice.baselines[static_cast<std::size_t>(baseline)], {}, {}});
+    }
+    html += "</tr>\n";
   }
   page.add(html + "</tbody></table></div>\n");
 }

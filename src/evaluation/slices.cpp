@@ -49,11 +49,24 @@ Estimate estimate(std::span<const double> sums, std::span<const double> resample
   return bootstrap.estimate(sum / count, of_draw, Scale::kShare, effective_groups(sums.subspan(column + 1), kColumns));
 }
 
+/// Micro; null without strict pairs or predictions.
+std::optional<double> strict_accuracy(const SplitTruth& truth, const Predictions& predictions, const Slice& slice) {
+  if (predictions.pair_a.empty()) return std::nullopt;
+  double credit = 0.0;
+  double count = 0.0;
+  for (const auto pair : slice.pairs) {
+    if (!is_strict(truth.pair_p_a[pair])) continue;
+    credit += strict_credit(truth.pair_p_a[pair], predictions.pair_a[pair], predictions.pair_b[pair]);
+    count += 1.0;
+  }
+  return count > 0.0 ? std::optional(credit / count) : std::nullopt;
+}
+
 }  // namespace
 
 std::vector<SliceResult> measure_slices(const SplitTruth& truth, const Predictions& predictions,
-                                        double pickscore_threshold, const Bootstrap& bootstrap,
-                                        std::span<const Slice> slices) {
+                                        const BaselineResults& baselines, double pickscore_threshold,
+                                        const Bootstrap& bootstrap, std::span<const Slice> slices) {
   check_predictions(truth, predictions, bootstrap);
   std::vector<SliceResult> results;
   if (predictions.pair_a.empty()) return results;
@@ -61,13 +74,17 @@ std::vector<SliceResult> measure_slices(const SplitTruth& truth, const Predictio
     if (slice.pairs.empty()) continue;
     const auto sums = sums_of(truth, predictions, pickscore_threshold, slice);
     const auto resampled = bootstrap.resampled_sums(sums, kColumns);
-    SliceResult result{slice.dimension, slice.name, 0, slice.pairs.size(), 0, {}, {}};
+    SliceResult result{slice.dimension, slice.name, 0, slice.pairs.size(), 0, {}, {}, {}};
     for (std::size_t row = 0; row < sums.size(); row += kColumns) {
       if (sums[row + kPickscore + 1] > 0.0) ++result.prompts;
       result.strict_pairs += static_cast<std::uint64_t>(sums[row + kStrict + 1]);
     }
     result.strict = estimate(sums, resampled, kStrict, bootstrap);
     result.pickscore = estimate(sums, resampled, kPickscore, bootstrap);
+    for (std::size_t i = 0; i < kBaselineCount && result.strict_pairs != 0; ++i) {
+      const bool drawn = static_cast<Baseline>(i) == Baseline::kRandom;  // worked out, not drawn
+      result.baselines[i] = drawn ? std::optional(0.5) : strict_accuracy(truth, baselines[i].predictions, slice);
+    }
     results.push_back(std::move(result));
   }
   return results;

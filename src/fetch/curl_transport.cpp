@@ -1,4 +1,3 @@
-#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -16,6 +15,7 @@
 #include "fetch/curl_loop.h"
 #include "fetch/robots.h"
 #include "fetch/transport.h"
+#include "http/address.h"
 
 namespace imagerank::fetch {
 namespace {
@@ -62,39 +62,9 @@ struct Slot {
   bool out_of_memory = false;
 };
 
-/// As curl's socket callback has it, so that the check is made on what is connected to, not on a name that may
-/// resolve to something else a moment later.
-std::span<const std::uint8_t> address_bytes(const curl_sockaddr& address, std::array<std::uint8_t, 16>& storage) {
-  if (address.family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &address.addr, sizeof(v4));
-    std::memcpy(storage.data(), &v4.sin_addr, 4);
-    return std::span(storage).first(4);
-  }
-  if (address.family == AF_INET6) {
-    // curl_sockaddr declares a short sockaddr and lays the long one out behind it.
-    sockaddr_in6 v6{};
-    const std::size_t size = std::min<std::size_t>(address.addrlen, sizeof(v6));
-    const auto* raw = reinterpret_cast<const std::byte*>(&address) + offsetof(curl_sockaddr, addr);
-    std::memcpy(&v6, raw, size);
-    std::memcpy(storage.data(), &v6.sin6_addr, 16);
-    return std::span(storage);
-  }
-  return {};
-}
-
-std::string address_text(std::span<const std::uint8_t> address) {
-  if (address.size() == 4) return fmt::format("{}.{}.{}.{}", address[0], address[1], address[2], address[3]);
-  std::string text;
-  for (std::size_t i = 0; i + 1 < address.size(); i += 2) {
-    text += fmt::format("{}{:x}", i == 0 ? "" : ":", unsigned{address[i]} << 8 | address[i + 1]);
-  }
-  return text.empty() ? "unknown address family" : text;
-}
-
 class CurlTransport final : public Transport {
  public:
-  CurlTransport(NetworkSettings settings, ByteBudget& budget, AddressCheck refused)
+  CurlTransport(NetworkSettings settings, ByteBudget& budget, http::AddressCheck refused)
       : settings_(std::move(settings)), budget_(budget), refused_(refused), loop_(2L * most_open_) {}
   ~CurlTransport() override {
     for (const auto& slot : slots_) {
@@ -169,10 +139,10 @@ class CurlTransport final : public Transport {
     const NetworkSettings& settings = slot.owner->settings_;
     if (!settings.allow_local && settings.proxy.empty()) {
       std::array<std::uint8_t, 16> storage{};
-      const auto bytes = address_bytes(*address, storage);
+      const auto bytes = http::address_bytes(*address, storage);
       if (slot.owner->refused_(bytes)) {
         try {
-          slot.refused_address = address_text(bytes);
+          slot.refused_address = http::address_text(bytes);
         } catch (const std::bad_alloc&) {
           slot.out_of_memory = true;
         }
@@ -430,7 +400,7 @@ class CurlTransport final : public Transport {
 
   NetworkSettings settings_;
   ByteBudget& budget_;
-  AddressCheck refused_;
+  http::AddressCheck refused_;
   const int most_open_ = most_transfers();
   CurlLoop loop_;  ///< keeps more connections than may be open: else each end would close one that the next could use
   std::vector<std::unique_ptr<Slot>> slots_;
@@ -444,7 +414,7 @@ class CurlTransport final : public Transport {
 }  // namespace
 
 std::unique_ptr<Transport> make_curl_transport(const NetworkSettings& settings, ByteBudget& budget,
-                                               AddressCheck refused) {
+                                               http::AddressCheck refused) {
   settings.validate();
   return std::make_unique<CurlTransport>(settings, budget, refused);
 }

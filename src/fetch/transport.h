@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fetch/url.h"
+#include "http/address.h"
 
 namespace imagerank::fetch {
 
@@ -146,15 +147,12 @@ class Transport {
   [[nodiscard]] virtual Clock::time_point now() const { return Clock::now(); }
 };
 
-/// Whether an address (4 or 16 bytes, network order) must not be connected to.
-using AddressCheck = bool (*)(std::span<const std::uint8_t> address) noexcept;
-
 /// libcurl: HTTP/2 where the server has it, connections and names kept, redirects followed within max_redirects, every
 /// address checked after its name was resolved, on redirects too. Destroying it ends all transfers.
 /// @param budget   counts the bytes of every body; outlives the transport and what it gives.
 /// @param refused  what is checked unless settings.allow_local.
 /// @throws Error kInvalidArgument (settings), kUnavailable (libcurl does not start).
 [[nodiscard]] std::unique_ptr<Transport> make_curl_transport(const NetworkSettings& settings, ByteBudget& budget,
-                                                             AddressCheck refused = is_private_address);
+                                                             http::AddressCheck refused = http::is_private_address);
 
 }  // namespace imagerank::fetch

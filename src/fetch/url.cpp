@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 
 #include "core/fail.h"
@@ -30,42 +29,6 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-struct Prefix {
-  std::array<std::uint8_t, 4> network;
-  int bits;
-};
-
-bool is_private_ipv4(std::span<const std::uint8_t> address) noexcept {
-  static constexpr std::array<Prefix, 15> kReserved = {{
-      {{0, 0, 0, 0}, 8},        // "this network"
-      {{10, 0, 0, 0}, 8},       // private
-      {{100, 64, 0, 0}, 10},    // shared, behind carrier NAT
-      {{127, 0, 0, 0}, 8},      // loopback
-      {{169, 254, 0, 0}, 16},   // link-local: cloud metadata lives here
-      {{172, 16, 0, 0}, 12},    // private
-      {{192, 0, 0, 0}, 24},     // protocol assignments
-      {{192, 0, 2, 0}, 24},     // documentation
-      {{192, 88, 99, 0}, 24},   // 6to4 relays, withdrawn
-      {{192, 168, 0, 0}, 16},   // private
-      {{198, 18, 0, 0}, 15},    // benchmarking
-      {{198, 51, 100, 0}, 24},  // documentation
-      {{203, 0, 113, 0}, 24},   // documentation
-      {{224, 0, 0, 0}, 4},      // multicast
-      {{240, 0, 0, 0}, 4},      // reserved, broadcast
-  }};
-  const auto word = [](std::span<const std::uint8_t> bytes) {
-    return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) | (std::uint32_t{bytes[2]} << 8) |
-           std::uint32_t{bytes[3]};
-  };
-  const std::uint32_t value = word(address);
-  return std::ranges::any_of(
-      kReserved, [&](const Prefix& prefix) { return ((value ^ word(prefix.network)) >> (32 - prefix.bits)) == 0; });
-}
-
-bool starts_with(std::span<const std::uint8_t> address, std::initializer_list<std::uint8_t> prefix) noexcept {
-  return std::equal(prefix.begin(), prefix.end(), address.begin());
 }
 
 }  // namespace
@@ -97,20 +60,6 @@ std::optional<Url> parse_url(std::string_view text) {
   }
   url.text = url_part(handle.get(), CURLUPART_URL);
   return url;
-}
-
-bool is_private_address(std::span<const std::uint8_t> address) noexcept {
-  if (address.size() == 4) return is_private_ipv4(address);
-  if (address.size() != 16) return true;
-  const std::span<const std::uint8_t> low = address.last(4);
-  // Addresses that carry an IPv4 one: mapped, translated (NAT64), compatible (also :: and ::1), 6to4.
-  if (starts_with(address, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff})) return is_private_ipv4(low);
-  if (starts_with(address, {0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0})) return is_private_ipv4(low);
-  if (starts_with(address, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})) return is_private_ipv4(low);
-  if (starts_with(address, {0x20, 0x02})) return is_private_ipv4(address.subspan(2, 4));
-  if (starts_with(address, {0x20, 0x01, 0, 0}) || starts_with(address, {0x20, 0x01, 0x0d, 0xb8})) return true;
-  // Only 2000::/3 is global unicast; this refuses fc00::/7, fe80::/10, ff00::/8 and all that is unassigned.
-  return (address[0] & 0xe0U) != 0x20U;
 }
 
 }  // namespace imagerank::fetch

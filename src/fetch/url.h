@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,11 +21,5 @@ struct Url {
 /// nullopt for anything that is not an absolute http, https or file URL, or a file URL with a foreign host.
 /// White space around it is dropped, as tables written by hand have it. Thread-safe.
 [[nodiscard]] std::optional<Url> parse_url(std::string_view text);
-
-/// Whether an address is one that the public internet cannot mean: loopback, private, link-local (cloud metadata),
-/// shared, reserved, documentation, multicast, and IPv6 forms that embed such an IPv4 address.
-/// @param address  4 (IPv4) or 16 (IPv6) bytes in network order; any other length is taken as private.
-/// Source: IANA IPv4 and IPv6 Special-Purpose Address Registries.
-[[nodiscard]] bool is_private_address(std::span<const std::uint8_t> address) noexcept;
 
 }  // namespace imagerank::fetch

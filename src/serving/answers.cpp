@@ -1,7 +1,9 @@
 #include "serving/answers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
@@ -32,11 +34,43 @@ std::vector<std::size_t> best_first(const Results& results, std::size_t place) {
   return order;
 }
 
+/// [items]; NaN where there is none. See score_answer.
+std::vector<double> preference_probabilities(const std::vector<std::size_t>& groups, double temperature,
+                                             std::size_t place, const Results& results) {
+  struct Group {
+    double highest = -std::numeric_limits<double>::infinity();
+    double sum = 0.0;
+    std::size_t count = 0;
+  };
+  std::vector<Group> of_prompt(results.size());
+  const auto logit = [&](std::size_t i) { return results[i].scores[place] / temperature; };
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].failure) continue;
+    Group& group = of_prompt[groups[i]];
+    group.highest = std::max(group.highest, logit(i));
+    ++group.count;
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    Group& group = of_prompt[groups[i]];
+    if (!results[i].failure) group.sum += std::exp(logit(i) - group.highest);
+  }
+  std::vector<double> probabilities(results.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Group& group = of_prompt[groups[i]];
+    if (!results[i].failure && group.count > 1) probabilities[i] = std::exp(logit(i) - group.highest) / group.sum;
+  }
+  return probabilities;
+}
+
 Json scores_json(const ScoreRequest& request, const RewardInfo& reward, std::size_t place, bool ranked,
                  const Results& results) {
   std::vector<std::size_t> order(results.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (ranked) order = best_first(results, place);
+  std::vector<double> probabilities;
+  if (reward.temperature) {
+    probabilities = preference_probabilities(request.groups, *reward.temperature, place, results);
+  }
   Json scores = Json::array();
   std::size_t rank = 0;
   std::size_t failed = 0;
@@ -44,12 +78,17 @@ Json scores_json(const ScoreRequest& request, const RewardInfo& reward, std::siz
     const ItemResult& result = results[i];
     // `top` cuts the ranking; what could not be ranked is always told.
     if (ranked && !result.failure && request.top != 0 && rank == request.top) continue;
-    Json item = {{"index", i}, {"score", nullptr}, {"truncated", result.truncated}, {"error", nullptr}};
+    Json item = {{"index", i},
+                 {"score", nullptr},
+                 {"probability", nullptr},
+                 {"truncated", result.truncated},
+                 {"error", nullptr}};
     if (result.failure) {
       item["error"] = failure_json(*result.failure);
       ++failed;
     } else {
       item["score"] = result.scores[place];
+      if (reward.temperature && !std::isnan(probabilities[i])) item["probability"] = probabilities[i];
     }
     if (ranked) item["rank"] = result.failure ? Json(nullptr) : Json(++rank);
     scores.push_back(std::move(item));

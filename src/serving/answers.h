@@ -9,8 +9,11 @@
 
 namespace imagerank::serving {
 
-/// {"reward", "encoder", "scores": [{"index", "score", "truncated", "error"}], "failed"}, in the order of the items, or
-/// best first with a "rank" each; {"results": [such an object each]} for rewards that were asked for by a list.
+/// {"reward", "encoder", "scores": [{"index", "score", "probability", "truncated", "error"}], "failed"}, in the order
+/// of the items, or best first with a "rank" each. A probability is that people prefer the image to the others of its
+/// prompt in the request: the softmax of score / temperature, with the temperature that calibration found on pairs of
+/// the validation split (Luce 1959); null without a calibration, or alone.
+/// {"results": [such an object each]} for rewards that were asked for by a list.
 [[nodiscard]] HttpResponse score_answer(const ScoreRequest& request, const std::vector<RewardInfo>& rewards,
                                         bool ranked, const Results& results);
 /// {"object": "list", "model", "data": [{"object": "embedding", "index", "embedding", "truncated"}]}; an item that

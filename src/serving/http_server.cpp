@@ -67,11 +67,11 @@ struct HttpServer::State {
   std::optional<net::ssl::context> tls;
   std::unordered_set<AnySession*> sessions;
   SessionHost host;
-  net::io_context network{1};    // after what its sessions use
+  std::shared_ptr<net::io_context> network = std::make_shared<net::io_context>(1);  // after what its sessions use
   net::thread_pool handlers{1};  // parsing a large body holds no connection up
-  tcp::acceptor acceptor{network};
-  net::steady_timer accept_again{network};
-  net::signal_set hang_up{network};
+  tcp::acceptor acceptor{*network};
+  net::steady_timer accept_again{*network};
+  net::signal_set hang_up{*network};
   std::uint16_t port = 0;  ///< that it listens on
 
   State(const ServerOptions& given, RequestHandler handle, Access& access, Metrics& metrics)
@@ -181,8 +181,8 @@ void HttpServer::run(const std::stop_token& stop, const std::function<void(const
   state_->hang_up.add(SIGHUP);
   state_->watch_hang_up(note);
   state_->accept();
-  const std::stop_callback on_stop(stop, [this] { net::post(state_->network, [this] { state_->drain(); }); });
-  state_->network.run();
+  const std::stop_callback on_stop(stop, [this] { net::post(*state_->network, [this] { state_->drain(); }); });
+  state_->network->run();
   state_->handlers.join();
 }
 

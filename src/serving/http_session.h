@@ -27,7 +27,7 @@ namespace net = boost::asio;
 /// What sessions need of their server; all of it on the server's one thread.
 struct SessionHost {
   const ServerOptions& options;
-  net::io_context& network;
+  const std::shared_ptr<net::io_context>& network;
   Access& access;
   Metrics& metrics;
   std::function<void(HttpRequest&&, Respond)> handle;  ///< returns at once
@@ -46,7 +46,7 @@ template <typename Stream>
 class HttpSession : public AnySession, public std::enable_shared_from_this<HttpSession<Stream>> {
  public:
   HttpSession(Stream&& stream, SessionHost& host, std::function<void(AnySession*)> on_end)
-      : stream_(std::move(stream)), host_(host), timer_(host.network), on_end_(std::move(on_end)) {}
+      : stream_(std::move(stream)), host_(host), timer_(*host.network), on_end_(std::move(on_end)) {}
   ~HttpSession() override { on_end_(this); }
   HttpSession(const HttpSession&) = delete;
   HttpSession& operator=(const HttpSession&) = delete;
@@ -66,6 +66,30 @@ class HttpSession : public AnySession, public std::enable_shared_from_this<HttpS
   }
 
  private:
+  /// A request that is out: the network's loop goes on as long. Any thread may answer it and be the last to let go of
+  /// it; its session is touched, and ended, on the network's thread only.
+  class Ticket {
+   public:
+    Ticket(std::shared_ptr<net::io_context> network, std::shared_ptr<HttpSession> session)
+        : network_(std::move(network)), busy_(net::make_work_guard(*network_)), session_(std::move(session)) {}
+    ~Ticket() {
+      net::post(*network_, [session = std::move(session_), busy = std::move(busy_)] {});
+    }
+    Ticket(const Ticket&) = delete;
+    Ticket& operator=(const Ticket&) = delete;
+
+    void answer(HttpResponse&& response) {
+      net::post(*network_, [session = session_, response = std::make_shared<HttpResponse>(std::move(response))] {
+        session->write(std::move(*response), session->keep_alive_ && !session->host_.draining);
+      });
+    }
+
+   private:
+    std::shared_ptr<net::io_context> network_;  // outlives the last post of any thread
+    net::executor_work_guard<net::io_context::executor_type> busy_;
+    std::shared_ptr<HttpSession> session_;
+  };
+
   static constexpr bool kTls = !std::is_same_v<Stream, beast::tcp_stream>;
 
   static std::string_view text(beast::string_view view) { return {view.data(), view.size()}; }
@@ -164,13 +188,8 @@ class HttpSession : public AnySession, public std::enable_shared_from_this<HttpS
     request.origin = text(message[http::field::origin]);
     request.fetch_site = text(message["Sec-Fetch-Site"]);
     request.session_token = text(message["Session-Token"]);
-    // The network's loop goes on as long as a request is out.
-    host_.handle(
-        std::move(request), [self = self(), out = net::make_work_guard(host_.network)](HttpResponse&& response) {
-          net::post(self->host_.network, [self, response = std::make_shared<HttpResponse>(std::move(response))] {
-            self->write(std::move(*response), self->keep_alive_ && !self->host_.draining);
-          });
-        });
+    host_.handle(std::move(request), [ticket = std::make_shared<Ticket>(host_.network, self())](
+                                         HttpResponse&& response) { ticket->answer(std::move(response)); });
   }
 
   /// A request that cannot be read on: the status that says why, where anybody may still listen.

@@ -65,7 +65,7 @@ constexpr const char* kDocument = R"json({
     "parameters": {"Name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}},
       "Session": {"name": "Session-Token", "in": "header", "required": true, "schema": {"type": "string"}}},
     "schemas": {
-      "Image": {"type": "string", "description": "A whole JPEG, PNG, WebP or GIF file as base64, or as a data URI"},
+      "Image": {"type": "string", "description": "A whole JPEG, PNG, WebP or GIF file as base64, or as a data URI; an http or https URL where the server takes them"},
       "ScoreRequest": {"type": "object", "properties": {
         "reward": {"type": "string", "description": "Needed where several are served"},
         "rewards": {"type": "array", "items": {"type": "string"}, "description": "Several at once: the answer is {\"results\": [...]}"},
@@ -83,6 +83,7 @@ constexpr const char* kDocument = R"json({
         "scores": {"type": "array", "items": {"type": "object", "properties": {
           "index": {"type": "integer", "description": "Of the image in the request"},
           "score": {"type": "number", "nullable": true},
+          "probability": {"type": "number", "nullable": true, "description": "That people prefer the image to the others of its prompt in the request; null where the reward is not calibrated, or the image is alone"},
           "truncated": {"type": "boolean", "description": "The prompt did not fit the encoder's context"},
           "error": {"type": "object", "nullable": true, "properties": {"reason": {"type": "string"}, "message": {"type": "string"}}},
           "rank": {"type": "integer", "nullable": true, "description": "rank only: 1 is the best"}}}}}},

@@ -1,10 +1,12 @@
 #include "serving/requests.h"
 
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/fail.h"
+#include "core/printable.h"
 #include "serving/base64.h"
 #include "serving/multipart.h"
 
@@ -72,11 +74,15 @@ std::string checked_prompt(const std::string& prompt, const std::string& place, 
   return prompt;
 }
 
-/// The bytes of base64 or a data URI.
-std::string decode_image_text(const std::string& text, const std::string& place) {
+/// An image as JSON has it: base64, a data URI, or a URL where those are taken.
+void set_image(Item& item, const std::string& text, const std::string& place, const RequestLimits& limits) {
   std::string_view encoded = text;
   if (encoded.starts_with("http://") || encoded.starts_with("https://")) {
-    fail(ErrorCode::kInvalidArgument, "{}: expected the image itself as base64 or a data URI, found a URL", place);
+    if (!limits.image_urls) {
+      fail(ErrorCode::kInvalidArgument, "{}: expected the image itself as base64 or a data URI, found a URL", place);
+    }
+    item.url = text;
+    return;
   }
   if (encoded.starts_with("data:")) {
     const std::size_t comma = encoded.find(',');
@@ -87,20 +93,20 @@ std::string decode_image_text(const std::string& text, const std::string& place)
   }
   std::optional<std::string> bytes = decode_base64(encoded);
   if (!bytes) fail(ErrorCode::kInvalidArgument, "{}: expected base64, found other characters or a cut text", place);
-  return std::move(*bytes);
+  item.image = std::move(*bytes);
 }
 
-std::size_t reward_named(const ScoringService& service, const std::string& name) {
-  if (const auto index = service.find_reward(name)) return *index;
+std::size_t reward_named(const std::vector<RewardInfo>& rewards, const std::string& name) {
+  if (const auto index = find_reward(rewards, name)) return *index;
   std::string names;
-  for (const RewardInfo& info : service.rewards()) names += (names.empty() ? "" : ", ") + info.name;
-  fail(ErrorCode::kNotFound, "reward: expected one of {}, found '{}'", names, name);
+  for (const RewardInfo& info : rewards) names += (names.empty() ? "" : ", ") + info.name;
+  fail(ErrorCode::kNotFound, "reward: expected one of {}, found '{}'", names, printable(name));
 }
 
 /// Without a name: the only one that is served. @throws Error kInvalidArgument if there are several.
-std::size_t default_reward(const ScoringService& service) {
-  if (service.rewards().size() == 1) return 0;
-  fail(ErrorCode::kInvalidArgument, "reward: expected a name, as {} rewards are served", service.rewards().size());
+std::size_t default_reward(const std::vector<RewardInfo>& rewards) {
+  if (rewards.size() == 1) return 0;
+  fail(ErrorCode::kInvalidArgument, "reward: expected a name, as {} rewards are served", rewards.size());
 }
 
 std::size_t parse_count(std::string_view text, const std::string& place) {
@@ -112,23 +118,24 @@ std::size_t parse_count(std::string_view text, const std::string& place) {
   return value;
 }
 
-void choose_rewards(const Json& body, const ScoringService& service, ScoreRequest& request) {
+void choose_rewards(const Json& body, const std::vector<RewardInfo>& rewards, ScoreRequest& request) {
   if (const Json* const several = find_field(body, "rewards")) {
-    for (const Json& name : array_of(*several, "rewards", {service.rewards().size(), 0})) {
-      request.work.rewards.push_back(reward_named(service, text_of(name, "rewards")));
+    for (const Json& name : array_of(*several, "rewards", {rewards.size(), 0})) {
+      request.work.rewards.push_back(reward_named(rewards, text_of(name, "rewards")));
     }
     request.one_reward = false;
   } else if (const Json* const one = find_field(body, "reward")) {
-    request.work.rewards = {reward_named(service, text_of(*one, "reward"))};
+    request.work.rewards = {reward_named(rewards, text_of(*one, "reward"))};
   } else {
-    request.work.rewards = {default_reward(service)};
+    request.work.rewards = {default_reward(rewards)};
   }
 }
 
-ScoreRequest parse_score_json(const HttpRequest& http, const ScoringService& service, const RequestLimits& limits) {
+ScoreRequest parse_score_json(const HttpRequest& http, const std::vector<RewardInfo>& rewards,
+                              const RequestLimits& limits) {
   const Json body = parse_json(http);
   ScoreRequest request;
-  choose_rewards(body, service, request);
+  choose_rewards(body, rewards, request);
   if (const Json* const top = find_field(body, "top")) {
     if (!top->is_number_unsigned()) fail(ErrorCode::kInvalidArgument, "top: expected a whole number of 0 or more");
     request.top = top->get<std::size_t>();
@@ -139,31 +146,34 @@ ScoreRequest parse_score_json(const HttpRequest& http, const ScoringService& ser
       if (!item.is_object()) {
         fail(ErrorCode::kInvalidArgument, "items: expected objects with image and prompt, found {}", item.type_name());
       }
-      request.work.items.push_back(
-          {decode_image_text(text_of(require_field(item, "image", place), place + "image"), place + "image"),
-           checked_prompt(text_of(require_field(item, "prompt", place), place + "prompt"), place + "prompt", limits)});
+      Item& wanted = request.work.items.emplace_back();
+      set_image(wanted, text_of(require_field(item, "image", place), place + "image"), place + "image", limits);
+      wanted.prompt =
+          checked_prompt(text_of(require_field(item, "prompt", place), place + "prompt"), place + "prompt", limits);
     }
     return request;
   }
   const std::string prompt = checked_prompt(text_of(require_field(body, "prompt", ""), "prompt"), "prompt", limits);
   for (const Json& image : array_of(require_field(body, "images", ""), "images", limits)) {
     const std::string place = fmt::format("images[{}]", request.work.items.size());
-    request.work.items.push_back({decode_image_text(text_of(image, place), place), prompt});
+    Item& wanted = request.work.items.emplace_back();
+    set_image(wanted, text_of(image, place), place, limits);
+    wanted.prompt = prompt;
   }
   return request;
 }
 
-ScoreRequest parse_score_form(const HttpRequest& http, const std::string& boundary, const ScoringService& service,
-                              const RequestLimits& limits) {
+ScoreRequest parse_score_form(const HttpRequest& http, const std::string& boundary,
+                              const std::vector<RewardInfo>& rewards, const RequestLimits& limits) {
   std::vector<std::string> prompts;
   ScoreRequest request;
   for (const FormPart& part : parse_form(http.body, boundary, 2 * limits.max_items + 2)) {
     if (part.name == "prompt") {
       prompts.push_back(checked_prompt(std::string(part.content), "prompt", limits));
     } else if (part.name == "image" || part.name == "images") {
-      request.work.items.push_back({std::string(part.content), std::nullopt});
+      request.work.items.emplace_back().image = std::string(part.content);
     } else if (part.name == "reward") {
-      request.work.rewards = {reward_named(service, std::string(part.content))};
+      request.work.rewards = {reward_named(rewards, std::string(part.content))};
     } else if (part.name == "top") {
       request.top = parse_count(part.content, "top");
     } else {
@@ -180,45 +190,55 @@ ScoreRequest parse_score_form(const HttpRequest& http, const std::string& bounda
          prompts.size());
   }
   for (std::size_t i = 0; i < items.size(); ++i) items[i].prompt = prompts[prompts.size() == 1 ? 0 : i];
-  if (request.work.rewards.empty()) request.work.rewards = {default_reward(service)};
+  if (request.work.rewards.empty()) request.work.rewards = {default_reward(rewards)};
   return request;
+}
+
+std::vector<std::size_t> groups_of(const std::vector<Item>& items) {
+  std::map<std::string_view, std::size_t> first;
+  std::vector<std::size_t> groups;
+  for (std::size_t i = 0; i < items.size(); ++i) groups.push_back(first.emplace(*items[i].prompt, i).first->second);
+  return groups;
 }
 
 }  // namespace
 
-ScoreRequest parse_score_request(const HttpRequest& request, const ScoringService& service,
+ScoreRequest parse_score_request(const HttpRequest& request, const std::vector<RewardInfo>& rewards,
                                  const RequestLimits& limits) {
   const MediaType media = parse_media_type(request.content_type);
-  if (media.type == "multipart/form-data") return parse_score_form(request, media.boundary, service, limits);
-  return parse_score_json(request, service, limits);
+  ScoreRequest parsed = media.type == "multipart/form-data" ? parse_score_form(request, media.boundary, rewards, limits)
+                                                            : parse_score_json(request, rewards, limits);
+  parsed.groups = groups_of(parsed.work.items);
+  return parsed;
 }
 
-EmbeddingRequest parse_embedding_request(const HttpRequest& http, const ScoringService& service,
+EmbeddingRequest parse_embedding_request(const HttpRequest& http, const std::vector<RewardInfo>& rewards,
                                          const RequestLimits& limits) {
   const Json body = parse_json(http);
   EmbeddingRequest request;
   request.work.vectors = true;
   const Json* const model = find_field(body, "model");
   // Any reward of the encoder will do: its vectors are the encoder's.
-  request.work.rewards = {model != nullptr ? reward_named(service, text_of(*model, "model")) : default_reward(service)};
+  request.work.rewards = {model != nullptr ? reward_named(rewards, text_of(*model, "model")) : default_reward(rewards)};
   if (const Json* const format = find_field(body, "encoding_format")) {
     const std::string& name = text_of(*format, "encoding_format");
     if (name != "float" && name != "base64") {
-      fail(ErrorCode::kInvalidArgument, "encoding_format: expected float or base64, found '{}'", name);
+      fail(ErrorCode::kInvalidArgument, "encoding_format: expected float or base64, found '{}'", printable(name));
     }
     request.base64 = name == "base64";
   }
   const Json* const modality = find_field(body, "modality");
   const std::string kind = modality == nullptr ? "text" : text_of(*modality, "modality");
   if (kind != "text" && kind != "image") {
-    fail(ErrorCode::kInvalidArgument, "modality: expected text or image, found '{}'", kind);
+    fail(ErrorCode::kInvalidArgument, "modality: expected text or image, found '{}'", printable(kind));
   }
   const auto add = [&](const Json& value, const std::string& place) {
     const std::string& text = text_of(value, place);
+    Item& wanted = request.work.items.emplace_back();
     if (kind == "image") {
-      request.work.items.push_back({decode_image_text(text, place), std::nullopt});
+      set_image(wanted, text, place, limits);
     } else {
-      request.work.items.push_back({std::nullopt, checked_prompt(text, place, limits)});
+      wanted.prompt = checked_prompt(text, place, limits);
     }
   };
   const Json& input = require_field(body, "input", "");
@@ -248,7 +268,7 @@ std::vector<std::string> bytes_tensor(const Json& inputs, const std::string& nam
                       shape[0].get<std::size_t>() == data.size();
     if (!fits) {
       fail(ErrorCode::kInvalidArgument, "{}: expected shape [N] and an array of N, found shape {} and {}", place,
-           shape.dump().substr(0, 40), data.is_array() ? std::to_string(data.size()) : data.type_name());
+           printable(shape.dump(), 40), data.is_array() ? std::to_string(data.size()) : data.type_name());
     }
     std::vector<std::string> values;
     for (const Json& value : data) values.push_back(text_of(value, place));
@@ -276,8 +296,9 @@ InferenceRequest parse_inference_request(const HttpRequest& http, std::size_t re
          prompts.size());
   }
   for (std::size_t i = 0; i < images.size(); ++i) {
-    request.work.items.push_back({decode_image_text(images[i], fmt::format("input image[{}]", i)),
-                                  checked_prompt(prompts[prompts.size() == 1 ? 0 : i], "input prompt", limits)});
+    Item& wanted = request.work.items.emplace_back();
+    set_image(wanted, images[i], fmt::format("input image[{}]", i), limits);
+    wanted.prompt = checked_prompt(prompts[prompts.size() == 1 ? 0 : i], "input prompt", limits);
   }
   return request;
 }

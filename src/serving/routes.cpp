@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/fail.h"
+#include "core/printable.h"
 #include "imagerank/version.h"
 #include "serving/answers.h"
 #include "serving/openapi.h"
@@ -132,7 +133,7 @@ void Routes::handle(HttpRequest&& request, Respond respond) const {
     if (route == "/v2/models/NAME") return counted(describe_model(match->name));
     if (route == "/v2/models/NAME/infer") return answer_inference(request, match->name, counted);
     if (route == "/v2/models/NAME/ready") {
-      if (!service_.find_reward(match->name)) return counted(describe_model(match->name));
+      if (!find_reward(service_.rewards(), match->name)) return counted(describe_model(match->name));
       return counted(json_response({{"name", match->name}, {"ready", true}}));
     }
     dispatch(request, counted);
@@ -190,25 +191,26 @@ void Routes::submit(Work&& work, const Respond& respond, std::function<HttpRespo
 }
 
 void Routes::answer_score(const HttpRequest& http, bool ranked, const Respond& respond) const {
-  ScoreRequest request = parse_score_request(http, service_, limits_);
+  ScoreRequest request = parse_score_request(http, service_.rewards(), limits_);
   // What the answer needs of the request is small: the items go to the service.
   ScoreRequest asked{.work = {.items = {}, .rewards = request.work.rewards, .vectors = false},
                      .one_reward = request.one_reward,
-                     .top = request.top};
+                     .top = request.top,
+                     .groups = std::move(request.groups)};
   submit(std::move(request.work), respond, [this, ranked, asked = std::move(asked)](Results&& results) {
     return score_answer(asked, service_.rewards(), ranked, results);
   });
 }
 
 void Routes::answer_embeddings(const HttpRequest& http, const Respond& respond) const {
-  EmbeddingRequest request = parse_embedding_request(http, service_, limits_);
+  EmbeddingRequest request = parse_embedding_request(http, service_.rewards(), limits_);
   const std::string model = service_.rewards()[request.work.rewards.front()].encoder;
   submit(std::move(request.work), respond,
          [model, base64 = request.base64](Results&& results) { return embedding_answer(model, base64, results); });
 }
 
 void Routes::answer_inference(const HttpRequest& http, const std::string& name, const Respond& respond) const {
-  const auto reward = service_.find_reward(name);
+  const auto reward = find_reward(service_.rewards(), name);
   if (!reward) return respond(describe_model(name));
   InferenceRequest request = parse_inference_request(http, *reward, limits_);
   submit(std::move(request.work), respond,
@@ -216,8 +218,9 @@ void Routes::answer_inference(const HttpRequest& http, const std::string& name, 
 }
 
 HttpResponse Routes::describe_model(const std::string& name) const {
-  const auto index = service_.find_reward(name);
-  if (!index) return error_response(404, fmt::format("model: expected a reward that is served, found '{}'", name));
+  const auto index = find_reward(service_.rewards(), name);
+  if (!index)
+    return error_response(404, fmt::format("model: expected a reward that is served, found '{}'", printable(name)));
   const RewardInfo& info = service_.rewards()[*index];
   const auto tensor = [](const char* tensor_name, const char* datatype) {
     return Json{{"name", tensor_name}, {"datatype", datatype}, {"shape", {-1}}};

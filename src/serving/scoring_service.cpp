@@ -65,9 +65,26 @@ void set_failure(const Task& task, std::string reason, std::string detail) {
   result.vector.clear();
 }
 
+std::optional<double> temperature_of(const reward::Reward& reward) {
+  const auto calibration = reward.record().find("calibration");
+  if (calibration == reward.record().end() || !calibration->is_object()) return std::nullopt;
+  const auto temperature = calibration->find("temperature");
+  if (temperature == calibration->end() || !temperature->is_number()) return std::nullopt;
+  return temperature->get<double>();
+}
+
 }  // namespace
 
+std::optional<std::size_t> find_reward(const std::vector<RewardInfo>& rewards, const std::string& name) noexcept {
+  const auto found = std::ranges::find(rewards, name, &RewardInfo::name);
+  if (found == rewards.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - rewards.begin());
+}
+
 void ServiceOptions::validate() const {
+  if (image_urls && (url_threads < 1 || url_threads > 1024)) {
+    fail(ErrorCode::kInvalidArgument, "serve: expected 1 to 1024 threads for URLs, found {}", url_threads);
+  }
   if (threads < 0 || threads > 1024 || max_batch > 4096 || max_wait_ms < 0 || max_wait_ms > 10'000 || max_queued == 0) {
     fail(ErrorCode::kInvalidArgument,
          "serve: expected threads 0 to 1024, a batch of 0 to 4096, a wait of 0 to 10000 ms and a queue of 1 or more, "
@@ -86,9 +103,11 @@ struct ScoringService::State {
   std::mutex mutex;  // all below
   std::condition_variable ready;
   std::deque<Task> queue;
+  std::size_t downloading = 0;  // tasks that wait for their image
   ServiceCounts counts;
   bool draining = false;
   bool stopped = false;
+  std::optional<Downloads> downloads;
   std::vector<std::jthread> workers;  // the last: they use the others
 
   void load(const std::vector<RewardSource>& sources, const scoring::EncoderPlace& place);
@@ -97,6 +116,7 @@ struct ScoringService::State {
   void run(const std::vector<Task>& batch);
   void run_on(std::size_t encoder, const std::vector<Task>& batch);
   void finish(const std::vector<Task>& batch);
+  void download(const Task& task);
   [[nodiscard]] bool uses(const Task& task, std::size_t encoder) const;
   std::vector<VectorCache::Vector> prompt_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
   std::vector<VectorCache::Vector> image_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
@@ -120,7 +140,8 @@ void ScoringService::State::load(const std::vector<RewardSource>& sources, const
     const auto index = static_cast<std::size_t>(same - encoders.begin());
     if (same == encoders.end()) encoders.push_back(std::make_unique<ServedEncoder>(encoder, options.cached_vectors));
     encoders[index]->reads_text = encoders[index]->reads_text || reward.reads_text();
-    infos.push_back({source.name, reward.head(), reward.loss(), encoder->name(), reward.dim(), encoder->untrained()});
+    infos.push_back({source.name, reward.head(), reward.loss(), encoder->name(), reward.dim(), encoder->untrained(),
+                     temperature_of(reward)});
     rewards.push_back({std::move(reward), index});
   }
 }
@@ -316,6 +337,28 @@ void ScoringService::State::finish(const std::vector<Task>& batch) {
   for (const auto& job : finished) job->done(std::move(job->results));
 }
 
+/// Gets the task's image; then the task waits for a worker as any other, or has failed.
+void ScoringService::State::download(const Task& task) {
+  downloads->get(*task.what().url, [this, task](http::Download&& got) {
+    const bool good = got.problem.empty();
+    if (good) {
+      task.job->work.items[task.item].image = std::move(got.body);
+    } else {
+      set_failure(task, std::move(got.problem), std::move(got.detail));
+    }
+    {
+      const std::lock_guard lock(mutex);
+      --downloading;
+      if (good) queue.push_back({task.job, task.item, Clock::now()});
+    }
+    if (good) {
+      ready.notify_all();
+    } else {
+      finish({task});
+    }
+  });
+}
+
 ScoringService::ScoringService(const std::vector<RewardSource>& rewards, const scoring::EncoderPlace& place,
                                const ServiceOptions& options)
     : state_(std::make_unique<State>()) {
@@ -327,6 +370,11 @@ ScoringService::ScoringService(const std::vector<RewardSource>& rewards, const s
       state_->options.max_batch = std::max(state_->options.max_batch, served->encoder->group_size());
     }
   }
+  if (options.image_urls) {
+    http::DownloadLimits limits = options.urls;
+    limits.max_bytes = options.decode.max_file_bytes;
+    state_->downloads.emplace(limits, options.url_threads);
+  }
   RunContext context;
   context.threads = options.threads;
   const std::lock_guard lock(state_->mutex);  // workers count each other
@@ -337,6 +385,7 @@ ScoringService::ScoringService(const std::vector<RewardSource>& rewards, const s
 
 ScoringService::~ScoringService() {
   drain();
+  state_->downloads.reset();  // what it gets is scored yet
   {
     const std::lock_guard lock(state_->mutex);
     state_->stopped = true;
@@ -351,8 +400,12 @@ bool ScoringService::submit(Work work, std::function<void(Results&&)> done) {
          work.rewards.size());
   }
   for (const Item& item : work.items) {
-    if (work.vectors ? !item.image && !item.prompt : !item.image || !item.prompt) {
+    const bool has_image = item.image || item.url;
+    if (work.vectors ? !has_image && !item.prompt : !has_image || !item.prompt) {
       fail(ErrorCode::kInvalidArgument, "scoring: expected an image and a prompt with each item");
+    }
+    if (item.url && !state_->options.image_urls) {
+      fail(ErrorCode::kInvalidArgument, "scoring: expected an image's bytes, found a URL");
     }
   }
   const auto job = std::make_shared<Job>();
@@ -366,13 +419,21 @@ bool ScoringService::submit(Work work, std::function<void(Results&&)> done) {
   job->left = work.items.size();
   job->work = std::move(work);
   job->done = std::move(done);
+  std::vector<Task> to_download;
   {
     const std::lock_guard lock(state_->mutex);
-    if (state_->draining || state_->queue.size() + job->left > state_->options.max_queued) return false;
+    const std::size_t waiting = state_->queue.size() + state_->downloading;
+    if (state_->draining || waiting + job->left > state_->options.max_queued) return false;
     const Clock::time_point now = Clock::now();
-    for (std::size_t i = 0; i < job->work.items.size(); ++i) state_->queue.push_back({job, i, now});
+    for (std::size_t i = 0; i < job->work.items.size(); ++i) {
+      const bool here = !job->work.items[i].url;
+      if (here) state_->queue.push_back({job, i, now});
+      state_->downloading += here ? 0 : 1;
+      if (!here) to_download.push_back({job, i, now});
+    }
   }
   state_->ready.notify_all();
+  for (const Task& task : to_download) state_->download(task);
   return true;
 }
 
@@ -388,17 +449,10 @@ bool ScoringService::draining() const {
 
 const std::vector<RewardInfo>& ScoringService::rewards() const noexcept { return state_->infos; }
 
-std::optional<std::size_t> ScoringService::find_reward(const std::string& name) const noexcept {
-  const auto& infos = state_->infos;
-  const auto found = std::ranges::find(infos, name, &RewardInfo::name);
-  if (found == infos.end()) return std::nullopt;
-  return static_cast<std::size_t>(found - infos.begin());
-}
-
 ServiceCounts ScoringService::counts() const {
   const std::lock_guard lock(state_->mutex);
   ServiceCounts counts = state_->counts;
-  counts.queued = state_->queue.size();
+  counts.queued = state_->queue.size() + state_->downloading;
   return counts;
 }
 

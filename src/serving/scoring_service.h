@@ -12,6 +12,7 @@
 #include "core/item_failure.h"
 #include "images/decode.h"
 #include "scoring/rewarded_encoder.h"
+#include "serving/downloads.h"
 
 namespace imagerank::serving {
 
@@ -22,6 +23,9 @@ struct ServiceOptions {
   std::size_t max_queued = 1024;         ///< items that wait; beyond it a request is turned away
   std::size_t cached_vectors = 1 << 16;  ///< of images and of prompts, each, by content
   images::DecodeLimits decode;
+  bool image_urls = false;    ///< items may name their image by URL
+  int url_threads = 8;        ///< that get them
+  http::DownloadLimits urls;  ///< max_bytes is decode's
 
   /// @throws Error kInvalidArgument.
   void validate() const;
@@ -40,13 +44,18 @@ struct RewardInfo {
   std::string loss;
   std::string encoder;
   std::size_t dim = 0;
-  bool untrained = false;  ///< its encoder was never trained
+  bool untrained = false;             ///< its encoder was never trained
+  std::optional<double> temperature;  ///< of its calibration, above 0: score / temperature is in units of log odds
 };
+
+[[nodiscard]] std::optional<std::size_t> find_reward(const std::vector<RewardInfo>& rewards,
+                                                     const std::string& name) noexcept;
 
 /// One thing to do: an image, a prompt, or both. Scores need both.
 struct Item {
-  std::optional<std::string> image;   ///< the bytes of a whole file
-  std::optional<std::string> prompt;  ///< UTF-8
+  std::optional<std::string> image;     ///< the bytes of a whole file
+  std::optional<std::string> prompt;    ///< UTF-8
+  std::optional<std::string> url = {};  ///< of the image, http or https, instead of its bytes
 };
 
 /// What is asked of all items of a request.
@@ -93,6 +102,8 @@ class ScoringService {
   ~ScoringService();
 
   /// @param done  called once, on a worker's thread, when the last item is done; must not throw.
+  /// @throws Error kInvalidArgument without items or rewards, where an item lacks what is asked of it, for a URL unless
+  ///   ServiceOptions::image_urls.
   /// @return false if the queue has no room for all items, or the service is draining: then `done` is never called.
   [[nodiscard]] bool submit(Work work, std::function<void(Results&&)> done);
   /// Turns new work away from now on.
@@ -100,7 +111,6 @@ class ScoringService {
   [[nodiscard]] bool draining() const;
 
   [[nodiscard]] const std::vector<RewardInfo>& rewards() const noexcept;
-  [[nodiscard]] std::optional<std::size_t> find_reward(const std::string& name) const noexcept;
   [[nodiscard]] ServiceCounts counts() const;
 
  private:

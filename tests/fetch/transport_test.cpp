@@ -68,7 +68,7 @@ NetworkSettings quick() {
 ByteBudget budget;
 
 std::vector<Fetched> fetch(const std::vector<std::string>& urls, const NetworkSettings& settings,
-                           AddressCheck refused = is_private_address) {
+                           http::AddressCheck refused = http::is_private_address) {
   std::vector<Fetched> images(urls.size());
   const auto transport = make_curl_transport(settings, budget, refused);
   fetch_all(source_of(urls), settings, *transport,

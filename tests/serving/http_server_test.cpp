@@ -64,6 +64,44 @@ TEST_F(HttpServerTest, ManyAtOnceGetTheirOwnAnswers) {
   EXPECT_EQ(wrong, 0);
 }
 
+// Connections end on the network's thread, whoever is the last to let go of a request of theirs.
+TEST(HttpServer, AnswersMayBeLetGoOfOnAnyThread) {
+  ServerOptions options;
+  options.port = 0;
+  Access access;
+  Metrics metrics;
+  std::vector<std::jthread> answering;  // filled by the server's one handler thread
+  HttpServer server(
+      options,
+      [&](HttpRequest&&, Respond respond) {
+        answering.emplace_back([respond = std::move(respond)]() mutable {
+          respond(HttpResponse{});
+          std::this_thread::yield();  // the connection may end meanwhile
+          respond = nullptr;
+        });
+      },
+      access, metrics);
+  std::jthread running([&](const std::stop_token& stop) { server.run(stop, [](const std::string&) {}); });
+  std::atomic<int> answered = 0;
+  {
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.emplace_back([&] {
+        for (int k = 0; k < 100; ++k) {
+          RawClient client(server.port());
+          client.send(http_request("GET", "/", "", "Connection: close\r\n"));
+          answered += client.read().status == 200 ? 1 : 0;
+        }
+      });
+    }
+  }
+  running.request_stop();
+  running.join();
+  EXPECT_EQ(answered, 400);
+  answering.clear();
+  EXPECT_THAT(metrics.text({}), HasSubstr("imagerank_connections 0\n"));
+}
+
 TEST_F(HttpServerTest, AChunkedBodyAndExpectContinue) {
   const RunningServer server(sources({"first"}));
   const std::string body = score_body(1);

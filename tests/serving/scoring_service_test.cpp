@@ -6,6 +6,7 @@
 #include <future>
 
 #include "serving/serving_world.h"
+#include "support/http_server.h"
 
 namespace imagerank::serving {
 namespace {
@@ -75,6 +76,45 @@ TEST_F(ScoringServiceTest, VectorsOfImagesAndOfTexts) {
   const auto encoder = clip::Encoder::load(path("tiny").string(), options);
   EXPECT_EQ(results[0].vector.size(), encoder.dim());
   EXPECT_EQ(results[1].vector, encoder.embed_texts(std::vector<std::string>{"a car"}).values);
+}
+
+TEST_F(ScoringServiceTest, ImagesByUrlAreScoredAsTheirBytes) {
+  test::HttpServer images([](const test::HttpRequest& request) {
+    test::HttpResponse response;
+    response.body = noisy_png(1);
+    if (request.path == "/gone") response.status = 404;
+    if (request.path == "/slow") response.delay_before = std::chrono::milliseconds(200);
+    return response;
+  });
+  const Work work{{{std::nullopt, "a car", images.url("/a")},
+                   {std::nullopt, "a car", images.url("/gone")},
+                   {noisy_png(1), "a car"}},
+                  {0},
+                  false};
+  ServiceOptions options;
+  options.image_urls = true;
+  {
+    ScoringService careful(sources({"first"}), {}, options);
+    EXPECT_EQ(run(careful, work)[0].failure->reason, "refused_address");
+  }
+  options.urls.allow_local = true;
+  std::atomic<int> finished = 0;
+  {
+    ScoringService service(sources({"first"}), {}, options);
+    const Results results = run(service, work);
+    EXPECT_FALSE(results[0].failure);
+    EXPECT_EQ(results[0].scores, results[2].scores);
+    EXPECT_EQ(results[1].failure->reason, "http_404");
+    EXPECT_TRUE(std::isnan(results[1].scores[0]));
+    EXPECT_EQ(service.counts().items, 3U);
+    EXPECT_EQ(service.counts().failed, 1U);
+    EXPECT_TRUE(service.submit({{{std::nullopt, "a car", images.url("/slow")}}, {0}, false},
+                               [&](Results&& late) { finished += late[0].failure ? 0 : 1; }));
+  }
+  EXPECT_EQ(finished, 1) << "what was accepted is finished at the end";
+  options.image_urls = false;
+  ScoringService without(sources({"first"}), {}, options);
+  EXPECT_THROW((void)without.submit(work, [](Results&&) {}), Error);
 }
 
 TEST_F(ScoringServiceTest, AFullQueueAndADrainingServiceTurnWorkAway) {
