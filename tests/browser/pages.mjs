@@ -69,6 +69,14 @@ async function drop(page) {
   return files.length;
 }
 
+/** Waits until a function is true in the page, by asking again: the page's policy allows it no eval of its own. */
+async function until(page, isTrue, argument) {
+  for (const end = Date.now() + 30000; !(await page.evaluate(isTrue, argument)); ) {
+    assert.ok(Date.now() < end, `waited for ${isTrue}`);
+    await page.waitForTimeout(20);
+  }
+}
+
 /** Fits a phone: nothing to scroll sideways. */
 const fits = async (page) => assert.ok((await page.evaluate(() => document.scrollingElement.scrollWidth)) <= (await page.viewportSize()).width);
 
@@ -84,10 +92,10 @@ async function begin(page, name) {
 const said = (page, text) => page.getByRole("status").filter({ hasText: text }).waitFor();
 /** After a vote the next set stands there. */
 async function voting(page, act, text) {
-  await page.waitForFunction(() => document.querySelector(".choices")?.getAttribute("aria-busy") === "false");
+  await until(page, () => document.querySelector(".choices")?.getAttribute("aria-busy") === "false");
   await act();
   await said(page, text);
-  await page.waitForFunction(() => document.querySelector(".choices")?.getAttribute("aria-busy") === "false");
+  await until(page, () => document.querySelector(".choices")?.getAttribute("aria-busy") === "false");
   return page.lastVote;
 }
 
@@ -159,7 +167,7 @@ await check("a prompt is text", ada, async () => {
   for (let i = 0; i < 60 && !(await ada.locator("h1.prompt").textContent()).includes("<img"); ++i) {
     const before = await ada.getByRole("status").textContent();
     await ada.keyboard.press("s");
-    await ada.waitForFunction((text) => document.querySelector("[role=status]")?.textContent !== text, before);
+    await until(ada, (text) => document.querySelector("[role=status]")?.textContent !== text, before);
     votes.push(ada.lastVote);
   }
   assert.match(await ada.locator("h1.prompt").textContent(), /<img src=x onerror=/);

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, Failure, messageOf, type NextSet, type Progress, type ShownSet, type Voting } from "./api";
 import { count, Problem } from "./parts";
 
@@ -47,7 +47,8 @@ function SetView({ set, progress, busy, answer, undo }: {
   set: ShownSet; progress: Progress; busy: boolean; answer: (answer: Answer) => void; undo: () => void;
 }) {
   const first = progress.votes + progress.skipped === 0;
-  useEffect(() => {
+  // Before the set is painted: a quick key must not answer the one before.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
       const image = /^[1-4]$/.test(event.key) ? set.images[Number(event.key) - 1] : undefined;
