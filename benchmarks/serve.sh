@@ -13,7 +13,7 @@ world=$scratch/serve_world reward=$scratch/serve_world/rewards/load
 if [[ ! -f $reward/reward.json ]]; then
   "$program" simulate --data "$world" --rankings 60 --quiet
   "$program" label --data "$world" --quiet
-  "$program" encode --data "$world" --model "$scratch/model" --precision bf16 --allow-untrained --quiet
+  "$program" encode --data "$world" --model "$scratch/model" --precision bf16 --allow-untrained --quiet >"$scratch/serve.log"
   "$program" train --data "$world" --model "$scratch/model" --precision bf16 --head mlp --loss bt --epochs 1 --name load --quiet
 fi
 cp "$here/serve_peer.mjs" "$scratch/"
@@ -39,7 +39,7 @@ embedded() {  # images/s between two numbers of files, so that start-up does not
   for count in 64 512; do
     printf '%s\n' "${files[@]:0:count}" >"$scratch/serve_$count.txt"
     local start=$EPOCHREALTIME
-    "$program" embed --model "$scratch/model" --images "@$scratch/serve_$count.txt" --out "$scratch/serve.npy" --precision bf16 --allow-untrained --quiet
+    "$program" embed --model "$scratch/model" --images "@$scratch/serve_$count.txt" --out "$scratch/serve.npy" --precision bf16 --allow-untrained --quiet >"$scratch/serve.log"
     times+=("$(python3 -c "print($EPOCHREALTIME - $start)")")
   done
   python3 -c "print('{\"images_per_s\": %.1f}' % (448 / (${times[1]} - ${times[0]})))"

@@ -23,7 +23,6 @@ for head in mlp interaction; do
   train "$head-ce" builtin/sample --head "$head" --loss ce  # the three-class recipe
   train "$head-bt" builtin/sample --head "$head" --loss bt
 done
-train attention-bt builtin/sample --head attention --loss bt
 for loss in bt davidson rao-kupper; do train "clip-$loss" builtin/sample --head clip --loss "$loss"; done
 for weight in 0.1 0.5; do
   train "clip-bt-prompt-$weight" builtin/sample --head clip --loss bt --prompt-loss "$weight" --wrong-prompts 4
