@@ -19,8 +19,7 @@ namespace imagerank::cli {
 struct ServeOptions {
   std::vector<std::string> rewards;  ///< folders, or with `data` names; NAME=FOLDER gives one another name
   std::filesystem::path data;
-  std::string model;
-  std::string tokenizer;
+  reward::EncoderPlace encoder;
   std::filesystem::path token_file;
   double max_body_mb = 64;
   double max_image_mb = 64;
