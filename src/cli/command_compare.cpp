@@ -121,14 +121,14 @@ ComparisonReport compare(const CompareOptions& options, const workspace::Workspa
   std::vector<evaluation::Predictions> predictions;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const auto reward = reward::Reward::load(folders[i]);
-    const std::string encoder = encoder_for(workspace, reward);
+    const std::string encoder = encoder_for(workspace, reward.needs().front(), folders[i]);
     auto basis = bases.find(encoder);
     if (basis == bases.end()) {
       basis =
           bases.emplace(encoder, load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context))
               .first;
     }
-    const HeadScores scores(reward, basis->second.inputs, context);
+    const HeadScores scores(reward, basis->second.inputs, CachedVectors(workspace, reward, folders[i], 1), context);
     auto evaluated = evaluate_reward(names[i], reward, basis->second, scores);
     evaluated.report.reward.encoder = encoder;
     result.entries.push_back({std::move(evaluated.report), evaluated.validation, {}});
@@ -166,7 +166,10 @@ int run_compare(const CompareOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_compare(CLI::App& command) {
   const auto options = std::make_shared<CompareOptions>();
   command.add_option("--data", options->data, "The workspace folder")->required();
-  command.add_option("rewards", options->rewards, "Names under rewards/, or folders with reward.json")->required();
+  command
+      .add_option("rewards", options->rewards,
+                  "Names under rewards/, folders with reward.json, heads' files, scorers' names")
+      ->required();
   command.add_option("--split", options->split, "test | validation | train")->capture_default_str();
   command.add_option("--bootstrap", options->bootstrap, "Draws behind each 95 % interval, 0 for none")
       ->capture_default_str();

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/terminal.h"
+#include "reward/reward.h"
 
 namespace CLI {
 class App;
@@ -16,6 +17,8 @@ namespace imagerank::cli {
 struct EncodeCommandOptions {
   std::filesystem::path data;
   std::string model;
+  std::string reward;          ///< the encoders that this one stands on; `model` then says where
+  reward::EncoderPlace place;  ///< its hps_antialias
   std::string precision = "fp32";
   std::string device = "cpu";
   std::size_t batch = 0;  ///< images a tower call; 0: what suits the encoder

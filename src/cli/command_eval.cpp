@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "cli/evaluation_results.h"
+#include "cli/scored_items.h"
 #include "evaluation/html.h"
 
 namespace imagerank::cli {
@@ -68,17 +69,17 @@ int run_eval(const EvalOptions& options, Terminal& terminal) {
   const auto context = terminal.context();
   const auto folder = find_reward_folder(workspace, options.reward);
   const auto name = reward_name(folder);
-  const auto reward = reward::Reward::load(folder);
-  const std::string encoder = encoder_for(workspace, reward);
+  const auto reward = reward::Reward::load(folder, options.encoder);
+  const std::string encoder = encoder_for(workspace, reward.needs().front(), folder);
   const auto basis = load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context);
-  const HeadScores scores(reward, basis.inputs, context);
+  const HeadScores scores(reward, basis.inputs, CachedVectors(workspace, reward, folder, 1), context);
   auto report = evaluate_reward(name, reward, basis, scores).report;
   report.reward.encoder = encoder;
   report.pictures = pick_pictures(workspace, basis.inputs, scores);
   report.galleries = pick_galleries(workspace, basis.inputs, scores);
   if (options.probes > 0) {
     report.probes =
-        run_probes(workspace, basis.inputs, folder, {options.probes, options.model, options.bootstrap}, context);
+        run_probes(workspace, basis.inputs, folder, {options.probes, options.encoder, options.bootstrap}, context);
     if (auto warning = evaluation::probe_warning(*report.probes); !warning.empty()) {
       report.warnings.push_back(std::move(warning));
     }
@@ -104,7 +105,7 @@ std::function<int(Terminal&)> add_eval(CLI::App& command) {
       .add_option("--probes", options->probes,
                   "Images to spoil or relabel and score again, which shows what fools the reward; 0 for none")
       ->capture_default_str();
-  command.add_option("--model", options->model, "For --probes: the encoder, if it is not where it was");
+  add_encoder_options(command, options->encoder);
   command.footer("Example:\n  imagerank eval --data mine --reward mlp --probes 100");
   return [options](Terminal& terminal) { return run_eval(*options, terminal); };
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/terminal.h"
+#include "reward/reward.h"
 
 namespace CLI {
 class App;
@@ -19,7 +20,7 @@ struct EvalOptions {
   std::string split = "test";
   std::uint64_t bootstrap = 1000;  ///< draws behind each interval; 0 for none
   std::uint64_t probes = 0;        ///< images to change and score again; 0 for none
-  std::string model;               ///< for probes: where the encoder is, if not where the reward recorded it
+  reward::EncoderPlace encoder;    ///< of probes and published scorers
 };
 
 /// Returns the exit code; never exits. @throws Error.

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <ostream>
 
@@ -43,21 +44,61 @@ std::string encoder_of(const ExportOptions& options, const workspace::Workspace&
   return found.front();
 }
 
+std::vector<exports::ScoredPrompt> scores_of(const ExportOptions& options, const std::string& table,
+                                             const workspace::Workspace& workspace, const RunContext& context) {
+  ScoreForExport* const score = export_scores();
+  if (score == nullptr) {
+    fail(ErrorCode::kUnavailable, "--reward: expected a program with libtorch, found one without");
+  }
+  return score(options, table, workspace, context);
+}
+
+exports::ExportCounts export_pairs(const ExportOptions& options, const exports::ExportSettings& settings,
+                                   const workspace::Workspace& workspace, const RunContext& context) {
+  exports::DpoSettings dpo;
+  dpo.margin = options.margin;
+  std::vector<exports::ScoredPrompt> scores;
+  if (!options.reward.empty()) {
+    scores = scores_of(options, settings.table, workspace, context);
+    dpo.scores = scores;
+  }
+  return exports::export_dpo(workspace, settings, dpo, options.out, context);
+}
+
+exports::ExportCounts export_weighted(const ExportOptions& options, const exports::ExportSettings& settings,
+                                      const workspace::Workspace& workspace, const RunContext& context) {
+  exports::WeightSettings weights;
+  weights.reward = std::filesystem::path(options.reward).filename().string();
+  weights.beta = options.beta;
+  weights.threshold = options.threshold;
+  weights.pretrain = options.pretrain;
+  weights.pretrain_weight = options.pretrain_weight;
+  weights.copy = options.copy;
+  const auto own = workspace.report_dir(weights.reward) / "report.json";
+  if (!options.report.empty() || std::filesystem::exists(own)) {
+    weights.report = load_file(options.report.empty() ? own : options.report, std::size_t{64} << 20);
+  }
+  const auto scores = scores_of(options, settings.table, workspace, context);
+  return exports::export_weights(workspace, settings, weights, scores, options.out, context);
+}
+
 exports::ExportCounts export_to(const ExportOptions& options, exports::ExportSettings settings,
                                 const workspace::Workspace& workspace, const RunContext& context) {
   if (options.to == "csv") return exports::export_csv(workspace, settings, options.out, context);
   if (options.to == "parquet") return exports::export_parquet(workspace, settings, options.out, context);
-  if (options.to == "dpo") return exports::export_dpo(workspace, settings, options.out, context);
+  if (options.to == "dpo") return export_pairs(options, settings, workspace, context);
+  if (options.to == "weights") return export_weighted(options, settings, workspace, context);
   if (options.to == "webdataset") return exports::export_webdataset(workspace, settings, options.out, context);
   return exports::export_clip_retrieval(workspace, encoder_of(options, workspace), settings, options.out, context);
 }
 
 void check(const ExportOptions& options) {
   const bool known = options.to == "csv" || options.to == "parquet" || options.to == "dpo" ||
-                     options.to == "webdataset" || options.to == "clip-retrieval" || options.to == "onnx";
+                     options.to == "webdataset" || options.to == "clip-retrieval" || options.to == "weights" ||
+                     options.to == "onnx";
   if (!known) {
     fail(ErrorCode::kInvalidArgument,
-         "--to: expected csv, parquet, dpo, webdataset, clip-retrieval or onnx, found '{}'", options.to);
+         "--to: expected csv, parquet, weights, dpo, webdataset, clip-retrieval or onnx, found '{}'", options.to);
   }
   const bool onnx = options.to == "onnx";
   const bool vectors = options.to == "clip-retrieval";
@@ -66,9 +107,30 @@ void check(const ExportOptions& options) {
       fail(ErrorCode::kInvalidArgument, "{}: expected with {}, found --to {}", option, expected, options.to);
   };
   only_with(vectors, !options.encoder.empty(), "--encoder", "--to clip-retrieval");
-  only_with(vectors || onnx, !options.reward.empty(), "--reward", "--to clip-retrieval or onnx");
-  only_with(onnx, !options.model.empty(), "--model", "--to onnx");
-  only_with(onnx, !options.tokenizer.empty(), "--tokenizer", "--to onnx");
+  const bool weights = options.to == "weights", dpo = options.to == "dpo";
+  only_with(vectors || onnx || weights || dpo, !options.reward.empty(), "--reward",
+            "--to weights, dpo, clip-retrieval or onnx");
+  only_with(onnx || weights || dpo, !options.model.empty(), "--model", "--to onnx, weights or dpo");
+  only_with(onnx || weights || dpo, !options.tokenizer.empty(), "--tokenizer", "--to onnx, weights or dpo");
+  only_with(dpo, options.margin != 0.0, "--margin", "--to dpo");
+  only_with(weights, options.threshold.has_value(), "--threshold", "--to weights");
+  only_with(weights, options.beta != 1.0, "--beta", "--to weights");
+  only_with(weights, !options.pretrain.empty(), "--pretrain", "--to weights");
+  only_with(weights, !options.report.empty(), "--report", "--to weights");
+  only_with(weights, options.copy, "--copy", "--to weights");
+  if (weights && options.reward.empty()) fail(ErrorCode::kInvalidArgument, "--reward: expected one with --to weights");
+  const auto check_number = [](const char* option, double value, bool good) {
+    if (!std::isfinite(value) || !good) {
+      fail(ErrorCode::kInvalidArgument,
+           "{}: expected a finite number, 0 or more for --margin and --pretrain-weight, "
+           "found {}",
+           option, value);
+    }
+  };
+  check_number("--beta", options.beta, true);
+  check_number("--threshold", options.threshold.value_or(0.0), true);
+  check_number("--margin", options.margin, options.margin >= 0.0);
+  check_number("--pretrain-weight", options.pretrain_weight, options.pretrain_weight >= 0.0);
   only_with(!onnx, !options.table.empty(), "--table", "the files of a table");
   only_with(!onnx, !options.split.empty(), "--split", "the files of a table");
   if (options.data.empty() && !onnx) fail(ErrorCode::kInvalidArgument, "--data: expected a workspace, found none");
@@ -118,16 +180,29 @@ int run_export(const ExportOptions& options, Terminal& terminal) {
 std::function<int(Terminal&)> add_export(CLI::App& command) {
   const auto options = std::make_shared<ExportOptions>();
   command.add_option("--data", options->data, "The workspace folder; onnx: where --reward NAME lies");
-  command.add_option("--to", options->to, "csv | parquet | dpo | webdataset | clip-retrieval | onnx")->required();
-  command.add_option("--out", options->out, "The file, or the folder of webdataset, clip-retrieval and onnx")
+  command.add_option("--to", options->to, "csv | parquet | weights | dpo | webdataset | clip-retrieval | onnx")
+      ->required();
+  command.add_option("--out", options->out, "The file, or the folder of weights, webdataset, clip-retrieval and onnx")
       ->required();
   command.add_option("--table", options->table, "The table (default: pairs for dpo, otherwise points)");
   command.add_option("--split", options->split, "Rows of this split only, such as train");
   command.add_option("--encoder", options->encoder, "clip-retrieval: a folder of embeddings/ (default: the only one)");
   command.add_option("--reward", options->reward,
-                     "clip-retrieval: the encoder that this reward was trained on; onnx: this reward's head too");
-  command.add_option("--model", options->model, "onnx: a model (default: the reward's own)");
-  command.add_option("--tokenizer", options->tokenizer, "onnx: a folder, if the reward's encoder took one");
+                     "weights: what weighs the images; dpo: what chooses, in place of people; clip-retrieval: the "
+                     "encoder that this reward was trained on; onnx: this reward's head too");
+  command.add_option("--model", options->model, "onnx: a model; weights, dpo: the encoder (default: the reward's own)");
+  command.add_option("--tokenizer", options->tokenizer, "A folder, if the reward's encoder took one");
+  command
+      .add_option("--margin", options->margin, "dpo: least difference, of scores, or of the chances of either image")
+      ->capture_default_str();
+  command.add_option("--beta", options->beta, "weights: of exp(beta reward) / Z")->capture_default_str();
+  command.add_option("--threshold", options->threshold, "weights: of the sparse ones (default: the 90th percentile)");
+  command.add_option("--pretrain", options->pretrain,
+                     "weights: CSV with columns image, prompt: rows that keep the model "
+                     "as it was");
+  command.add_option("--pretrain-weight", options->pretrain_weight, "weights: of each of these")->capture_default_str();
+  command.add_option("--report", options->report, "weights: a report.json, for the card (default: the reward's)");
+  command.add_flag("--copy", options->copy, "weights: copy the image files instead of linking them");
   command.add_option("--shard-size", options->shard_size, "webdataset: samples a shard")->capture_default_str();
   command.add_flag("--allow-missing", options->allow_missing, "Keep rows whose image has no file");
   command.add_flag("--overwrite", options->overwrite, "Replace a folder that is not empty");
@@ -135,6 +210,7 @@ std::function<int(Terminal&)> add_export(CLI::App& command) {
       "Examples:\n"
       "  imagerank export --data mine --to csv --out points.csv\n"
       "  imagerank export --data mine --to dpo --split train --out dpo.jsonl\n"
+      "  imagerank export --data mine --to weights --reward mlp --beta 2 --out weighted\n"
       "  imagerank export --data mine --to webdataset --table rankings --out shards\n"
       "  imagerank export --to onnx --reward mine/rewards/first --out first.onnx");
   return [options](Terminal& terminal) { return run_export(*options, terminal); };

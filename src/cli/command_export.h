@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cli/terminal.h"
@@ -24,6 +25,13 @@ struct ExportOptions {
   std::string model;      ///< onnx: a model's name or folder; "": where the reward says
   std::string tokenizer;  ///< onnx: as `rank` has it
   std::int64_t shard_size = 10000;
+  double margin = 0.0;              ///< dpo: least difference
+  double beta = 1.0;                ///< weights: of exp(beta reward)
+  std::optional<double> threshold;  ///< weights: of the sparse ones
+  std::filesystem::path pretrain;   ///< weights: CSV
+  double pretrain_weight = 0.5;     ///< weights
+  std::filesystem::path report;     ///< weights: a report.json; "": the reward's own
+  bool copy = false;                ///< weights: image files copied
   bool allow_missing = false;
   bool overwrite = false;
 };

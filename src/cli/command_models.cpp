@@ -141,6 +141,7 @@ int run_models(const ModelsOptions& options, Terminal& terminal) {
   if (options.action == "pull") return pull_model(options, hub::settings_from_environment(), terminal);
   if (options.action != "info" && options.action != "random")
     fail(ErrorCode::kInvalidArgument, "models: expected list, pull, info or random, found '{}'", options.action);
+  if (options.action == "info" && show_scorer(options.model, terminal)) return 0;
   const clip::ModelInfo info =
       options.action == "info" ? clip::load_model_info(options.model) : make_random(options, terminal);
   nlohmann::ordered_json object;
@@ -160,7 +161,9 @@ std::function<int(Terminal&)> add_models(CLI::App& command) {
   command.require_subcommand(1);
   add_action("list", "Models that are here, and those that `pull` knows");
   CLI::App* const pull = add_action("pull", "A published model from a hub, resumed and checked");
-  pull->add_option("name", options->model, "A hub id (openai/clip-vit-base-patch32) or an open_clip pair")->required();
+  pull->add_option("name", options->model,
+                   "A hub id (openai/clip-vit-base-patch32), an open_clip pair, or a scorer (pickscore)")
+      ->required();
   pull->add_option("--revision", options->revision, "A branch, a tag or a commit (default: main)");
   pull->add_option("--concurrency", options->concurrency, "Files at once")
       ->check(CLI::Range(1, 64))
@@ -170,7 +173,9 @@ std::function<int(Terminal&)> add_models(CLI::App& command) {
       ->capture_default_str();
   pull->add_flag("--dry-run", options->dry_run, "List the files and their bytes; transfer nothing");
   CLI::App* const info = add_action("info", "What a model holds");
-  info->add_option("model", options->model, "builtin/sample, a model that was pulled, or a folder")->required();
+  info->add_option("model", options->model,
+                   "builtin/sample, a model that was pulled, a folder, a scorer's name or head")
+      ->required();
   CLI::App* const random = add_action("random", "A model of random weights, for tests and timings");
   random->add_option("architecture", options->architecture, "b32 | b16 | l14 | l14-336 | h14 | g14 | tiny")->required();
   random->add_option("--out", options->out, "The folder to write")->required();

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/best_of.h"
 #include "cli/terminal.h"
+#include "reward/reward.h"
 
 namespace CLI {
 class App;
@@ -17,11 +19,11 @@ namespace imagerank::cli {
 struct RankOptions {
   std::string reward;  ///< a folder; or, with `data`, a name under rewards/
   std::filesystem::path data;
-  std::string model;      ///< empty: where the reward recorded it
-  std::string tokenizer;  ///< likewise
+  reward::EncoderPlace encoder;
   std::string prompt;
   std::vector<std::filesystem::path> images;
-  std::size_t top = 0;  ///< 0: all
+  std::size_t top = 0;    ///< 0: all; with best_of: one a prompt
+  BestOfOptions best_of;  ///< instead of prompt and images, if it names a place
   bool strict = false;
 };
 

@@ -44,13 +44,6 @@ struct Scored {
   }
 };
 
-/// A path of a table is relative to the table's folder, or to where the command runs.
-std::filesystem::path resolve_image(const std::filesystem::path& image, const std::filesystem::path& folder) {
-  std::error_code ignored;
-  const std::filesystem::path beside = folder / image;
-  return std::filesystem::exists(beside, ignored) || !std::filesystem::exists(image, ignored) ? beside : image;
-}
-
 Scored score_table(const ScoreOptions& options, Terminal& terminal) {
   Scored result;
   result.table = scoring::parse_score_table(load_file(options.table), options.table.string());
@@ -61,9 +54,8 @@ Scored score_table(const ScoreOptions& options, Terminal& terminal) {
     items.push_back({resolve_image(image, options.table.parent_path()), row[table.prompt_column]});
     result.names.push_back(image);
   }
-  const Scorer scorer =
-      Scorer::load(reward_folder(options.reward, options.data),
-                   {.model = options.model, .tokenizer = options.tokenizer, .threads = terminal.options().threads});
+  const Scorer scorer = Scorer::load(reward_folder(options.reward, options.data),
+                                     scorer_options(options.encoder, terminal.options().threads));
   result.is_ensemble = scorer.ensemble() > 1;
   if (scorer.untrained()) terminal.warn("the encoder was never trained: these scores say nothing about the images");
   const RunContext context = terminal.context();
@@ -106,7 +98,12 @@ std::vector<float> load_texts(const ScoreOptions& options, const reward::Reward&
 }
 
 Scored score_vectors(const ScoreOptions& options) {
-  const auto reward = reward::Reward::load(reward_folder(options.reward, options.data));
+  const auto reward = reward::Reward::load(reward_folder(options.reward, options.data), options.encoder);
+  if (reward.needs().size() != 1) {
+    fail(ErrorCode::kInvalidArgument,
+         "--image-embeddings: expected a reward of one encoder, found a mixture on {}; score image files instead",
+         reward.needs().size());
+  }
   if (reward.reads_text() && options.text_embeddings.empty()) {
     fail(ErrorCode::kInvalidArgument, "--text-embeddings: this reward judges an image for a prompt; expected a file");
   }
@@ -170,11 +167,14 @@ int run_score(const ScoreOptions& options, Terminal& terminal) {
     scores.push_back(std::move(item));
   }
   const nlohmann::ordered_json failures = failures_json(scored.names, scored.items);
-  const nlohmann::ordered_json object = {{"rows", scored.items.size()},
-                                         {"scores", scores},
-                                         {"failed", failures.size()},
-                                         {"failures", failures},
-                                         {"out", options.out.string()}};
+  const auto truncated = std::ranges::count_if(scored.items, &ScoredImage::truncated);
+  if (truncated != 0) {
+    terminal.note(fmt::format("{} of {} prompts are longer than the encoder's context, and were cut",
+                              with_thousands(static_cast<std::uint64_t>(truncated)), scored.items.size()));
+  }
+  const nlohmann::ordered_json object = {
+      {"rows", scored.items.size()}, {"truncated", truncated}, {"scores", scores},
+      {"failed", failures.size()},   {"failures", failures},   {"out", options.out.string()}};
   for (const auto& failure : failures) terminal.note(failure["detail"].get<std::string>());
   terminal.result(object, [&](std::ostream& out) {
     if (options.out.empty()) {
@@ -192,7 +192,8 @@ std::function<int(Terminal&)> add_score(CLI::App& command) {
   const auto options = std::make_shared<ScoreOptions>();
   command
       .add_option("--reward", options->reward,
-                  "A reward's folder, or a published head's file (.pth); with --data, also a name under its rewards/")
+                  "A reward's folder, a published scorer (pickscore, hpsv2.1, ...) or head's file (.pth); with --data, "
+                  "also a name under its rewards/")
       ->required();
   CLI::Option* const table = command.add_option("FILE", options->table, "CSV with columns image and prompt");
   command.add_option("--image-embeddings", options->image_embeddings, ".npy, floats [N, D], as the encoder gives them")
@@ -201,8 +202,7 @@ std::function<int(Terminal&)> add_score(CLI::App& command) {
                      ".npy, floats [N, D], or one row for all; not for a published head");
   command.add_option("--out", options->out, "CSV with a column score added; .npy: float32 [N]");
   command.add_option("--data", options->data, "The workspace that --reward names a reward of");
-  command.add_option("--model", options->model, "The encoder, if it is not where the reward recorded it");
-  command.add_option("--tokenizer", options->tokenizer, "Folder of the encoder's tokenizer, likewise");
+  add_encoder_options(command, options->encoder);
   command.add_flag("--strict", options->strict, "Exit 1, and write nothing, if any row failed");
   command.footer(
       "Examples:\n  imagerank score --reward mine/rewards/mlp pictures.csv --out scored.csv\n"

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/terminal.h"
+#include "reward/reward.h"
 
 namespace CLI {
 class App;
@@ -15,8 +16,7 @@ namespace imagerank::cli {
 struct ScoreOptions {
   std::string reward;  ///< a folder; or, with `data`, a name under rewards/
   std::filesystem::path data;
-  std::string model;                       ///< empty: where the reward recorded it
-  std::string tokenizer;                   ///< likewise
+  reward::EncoderPlace encoder;
   std::filesystem::path table;             ///< a CSV file with columns image, prompt
   std::filesystem::path image_embeddings;  ///< or .npy [N, D]
   std::filesystem::path text_embeddings;   ///< .npy [N, D], [1, D] or [D]

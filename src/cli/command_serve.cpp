@@ -84,7 +84,7 @@ int run_serve(ServeOptions options, Terminal& terminal) {
   std::vector<serving::RewardSource> sources;
   for (const std::string& reward : options.rewards) sources.push_back(parse_reward(reward, options.data));
 
-  serving::ScoringService service(sources, {.model = options.model, .tokenizer = options.tokenizer}, options.service);
+  serving::ScoringService service(sources, options.encoder, options.service);
   nlohmann::ordered_json rewards = nlohmann::ordered_json::array();
   for (const serving::RewardInfo& info : service.rewards()) {
     rewards.push_back({{"name", info.name}, {"head", info.head}, {"loss", info.loss}, {"encoder", info.encoder}});
@@ -130,7 +130,8 @@ std::function<int(Terminal&)> add_serve(CLI::App& command) {
   const auto options = std::make_shared<ServeOptions>();
   command.add_option(
       "--reward", options->rewards,
-      "A reward's folder, or NAME=FOLDER; with --data, also a name under its rewards/. Several may be given");
+      "A reward's folder, a published scorer's name, or NAME=either; with --data, also a name under its rewards/. "
+      "Several may be given");
   command.add_option(
       "--data", options->data,
       "The workspace that --reward names rewards of, whose reports are shown and whose images are voted on");
@@ -140,8 +141,7 @@ std::function<int(Terminal&)> add_serve(CLI::App& command) {
   command.add_option("--strategy", options->strategy, "With --db: the next set is random, balanced or uncertain")
       ->capture_default_str();
   command.add_option("--choices", options->choices, "With --db: images a set, 2 or 4")->capture_default_str();
-  command.add_option("--model", options->model, "The encoder, if it is not where the rewards recorded it");
-  command.add_option("--tokenizer", options->tokenizer, "Folder of the encoder's tokenizer, likewise");
+  add_encoder_options(command, options->encoder);
   command.add_option("--host", options->server.host, "Address to listen on")->capture_default_str();
   command.add_option("--port", options->server.port, "Port; 0: any that is free")->capture_default_str();
   command.add_option("--tokens", options->token_file, "File of bearer tokens, one a line; SIGHUP reads it again");

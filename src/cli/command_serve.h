@@ -19,8 +19,7 @@ namespace imagerank::cli {
 struct ServeOptions {
   std::vector<std::string> rewards;  ///< folders, or with `data` names; NAME=FOLDER gives one another name
   std::filesystem::path data;
-  std::string model;
-  std::string tokenizer;
+  reward::EncoderPlace encoder;
   std::filesystem::path token_file;
   std::string database;               ///< where votes go; "": no voting
   std::filesystem::path guideline;    ///< a text file that voters agree to

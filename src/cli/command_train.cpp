@@ -13,6 +13,7 @@
 
 #include "cli/dataset.h"
 #include "cli/encoder_options.h"
+#include "cli/scored_items.h"
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "reward/head_kinds.h"
@@ -54,11 +55,6 @@ nlohmann::json only_encoder(const workspace::Workspace& workspace) {
          names.front());
   }
   return record;
-}
-
-void check_name(const std::string& name) {
-  const bool plain = !name.empty() && name.front() != '.' && name.find_first_of("/\\") == std::string::npos;
-  if (!plain) fail(ErrorCode::kInvalidArgument, "--name: expected a plain folder name, found '{}'", name);
 }
 
 reward::Weighting parse_weighting(const TrainCommandOptions& options) {
@@ -142,7 +138,7 @@ void print(std::ostream& out, const nlohmann::json& record, const reward::TrainR
 
 int run_train(const TrainCommandOptions& options, Terminal& terminal) {
   const auto workspace = workspace::Workspace::open(options.data);
-  check_name(options.name);
+  check_reward_name(options.name);
   const std::filesystem::path folder = workspace.reward_dir(options.name);
   // A wrong head or loss should not wait for the vectors to load.
   const reward::HeadKind& kind = reward::head_kind(options.training.head);

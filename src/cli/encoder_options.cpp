@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <utility>
 
+#include "clip/engine.h"
 #include "clip/published.h"
 #include "core/fail.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank::cli {
 
@@ -14,6 +16,24 @@ clip::Device device_of(const std::string& name) {
   fail(ErrorCode::kInvalidArgument, "--device: expected cpu or cuda, found '{}'", name);
 }
 
+namespace {
+
+NamedEncoder load_with(const std::string& model, const clip::EncoderOptions& options) {
+  auto encoder = clip::Encoder::load(model, options);
+  // A model with a name is found from anywhere by it, a folder only by its whole path.
+  const std::optional<std::string> cached = clip::cached_model_name(encoder.folder());
+  const std::filesystem::path& tokenizer = options.tokenizer_dir;
+  nlohmann::json record = {
+      {"encoder", encoder.name()},
+      {"model", model.starts_with("builtin/") ? model : cached.value_or(encoder.folder().string())},
+      {"precision", clip::precision_name(options.precision)},
+      {"tokenizer", tokenizer.empty() ? "" : std::filesystem::canonical(tokenizer).string()},
+      {"encoder_untrained", encoder.untrained()}};
+  return {std::move(encoder), std::move(record)};
+}
+
+}  // namespace
+
 NamedEncoder load_named_encoder(const std::string& model, const std::string& precision, const std::string& device,
                                 const std::string& tokenizer, bool allow_untrained) {
   clip::EncoderOptions options;
@@ -21,16 +41,23 @@ NamedEncoder load_named_encoder(const std::string& model, const std::string& pre
   options.device = device_of(device);
   options.tokenizer_dir = tokenizer;
   options.allow_untrained = allow_untrained;
-  auto encoder = clip::Encoder::load(model, options);
-  // A model with a name is found from anywhere by it, a folder only by its whole path.
-  const std::optional<std::string> cached = clip::cached_model_name(encoder.folder());
-  nlohmann::json record = {
-      {"encoder", encoder.name()},
-      {"model", model.starts_with("builtin/") ? model : cached.value_or(encoder.folder().string())},
-      {"precision", precision},
-      {"tokenizer", tokenizer.empty() ? "" : std::filesystem::canonical(tokenizer).string()},
-      {"encoder_untrained", encoder.untrained()}};
-  return {std::move(encoder), std::move(record)};
+  return load_with(model, options);
+}
+
+NamedEncoder load_needed_encoder(const reward::EncoderNeed& need, const std::string& device, bool allow_untrained) {
+  if (need.model.empty()) {
+    fail(ErrorCode::kInvalidArgument, "--reward: this one does not say where its encoder is; expected --model");
+  }
+  clip::EncoderOptions options = scoring::whole_options(need);
+  options.need_tokenizer = true;  // a workspace's prompts are encoded too
+  options.device = device_of(device);
+  options.allow_untrained = allow_untrained;
+  NamedEncoder named = load_with(need.model, options);
+  if (!need.encoder.empty() && need.encoder != named.encoder.name()) {
+    fail(ErrorCode::kRefused, "--reward: trained on encoder {}, but {} is {}", need.encoder, need.model,
+         named.encoder.name());
+  }
+  return named;
 }
 
 }  // namespace imagerank::cli

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "clip/encoder.h"
+#include "reward/reward.h"
 
 namespace imagerank::cli {
 
@@ -20,5 +21,10 @@ struct NamedEncoder {
 [[nodiscard]] NamedEncoder load_named_encoder(const std::string& model, const std::string& precision,
                                               const std::string& device, const std::string& tokenizer,
                                               bool allow_untrained);
+
+/// The encoder that a reward stands on, as the reward uses it. @throws Error as clip::Encoder::load; kRefused if it is
+/// another than the reward was trained on.
+[[nodiscard]] NamedEncoder load_needed_encoder(const reward::EncoderNeed& need, const std::string& device,
+                                               bool allow_untrained);
 
 }  // namespace imagerank::cli

@@ -10,6 +10,8 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "embeddings/embedding_cache.h"
+#include "reward/published_scorers.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank::cli {
 namespace {
@@ -316,31 +318,57 @@ std::filesystem::path find_reward_folder(const workspace::Workspace& workspace, 
   const bool plain_name = !name_or_path.empty() && name_or_path.find('/') == std::string::npos;
   if (plain_name && holds_reward(workspace.reward_dir(name_or_path))) return workspace.reward_dir(name_or_path);
   if (holds_reward(name_or_path) || std::filesystem::is_regular_file(name_or_path, ignored)) return name_or_path;
+  if (reward::find_scorer(name_or_path) != nullptr) return name_or_path;
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "rewards", ignored)) {
     if (holds_reward(entry.path())) names.push_back(entry.path().filename().string());
   }
   std::ranges::sort(names);
   fail(ErrorCode::kNotFound,
-       "reward '{}': expected a name under {}, a folder with reward.json or a published head's file; there is {}",
-       name_or_path, (workspace.root() / "rewards").string(),
+       "reward '{}': expected a name under {}, a folder with reward.json, a published head's file or one of {}; there "
+       "is {}",
+       name_or_path, (workspace.root() / "rewards").string(), fmt::join(reward::scorer_names(), ", "),
        names.empty() ? "none yet, run `train`" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
-std::string encoder_for(const workspace::Workspace& workspace, const reward::Reward& reward) {
-  if (!reward.encoder().empty()) return reward.encoder();
+namespace {
+
+/// What `encode` calls a published scorer's encoder; "" for a head whose encoder is not here.
+std::string scorer_encoder(const reward::EncoderNeed& need) {
+  if (need.scorer.empty()) return "";
+  try {
+    return clip::encoder_name(need.model, scoring::whole_options(need));
+  } catch (const Error& error) {
+    if (need.reads_text || error.code() != ErrorCode::kNotFound) throw;
+    return "";
+  }
+}
+
+}  // namespace
+
+std::string encoder_for(const workspace::Workspace& workspace, const reward::EncoderNeed& need,
+                        const std::filesystem::path& place) {
+  if (!need.encoder.empty()) return need.encoder;
+  if (std::string name = scorer_encoder(need); !name.empty()) {
+    if (!std::filesystem::exists(workspace.embeddings_dir(name))) {
+      fail(ErrorCode::kNotFound,
+           "{}: no vectors of {}'s encoder {}; run `imagerank encode --data {} --reward {}` first",
+           workspace.root().string(), need.scorer, name, workspace.root().string(), place.string());
+    }
+    return name;
+  }
   std::vector<std::string> fitting, others;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", ignored)) {
     const std::size_t dim = embeddings::EmbeddingCache::open(entry.path(), "image").dim();
-    (dim == reward.dim() ? fitting : others).push_back(entry.path().filename().string());
+    (dim == need.dim ? fitting : others).push_back(entry.path().filename().string());
   }
   if (fitting.size() == 1) return fitting.front();
   std::ranges::sort(fitting);
   fail(ErrorCode::kNotFound,
        "{}: a published head of {} numbers does not say which encoder is its own; expected one cache of such vectors, "
        "found {}",
-       workspace.root().string(), reward.dim(),
+       workspace.root().string(), need.dim,
        fitting.empty() ? fmt::format("none, and {} of others", others.size())
                        : fmt::format("{}", fmt::join(fitting, ", ")));
 }

@@ -53,13 +53,16 @@ struct EvaluationInputs {
 [[nodiscard]] EvaluationInputs load_evaluation_inputs(const workspace::Workspace& workspace, const std::string& encoder,
                                                       const std::string& split);
 
-/// The folder of a reward: <workspace>/rewards/<name>, or a folder of that name; or a published head's file.
+/// The folder of a reward: <workspace>/rewards/<name>, or a folder of that name; or a published head's file; or a
+/// published scorer's name.
 /// @throws Error kNotFound, naming the rewards that there are.
 [[nodiscard]] std::filesystem::path find_reward_folder(const workspace::Workspace& workspace,
                                                        const std::string& name_or_path);
 
-/// The encoder whose cached vectors a reward is measured on: its own, or, for a published head, which does not name it,
-/// the only one of its dimension. @throws Error kNotFound if there is none, or more than one.
-[[nodiscard]] std::string encoder_for(const workspace::Workspace& workspace, const reward::Reward& reward);
+/// The encoder whose cached vectors a reward is measured on: its own; of a published scorer the one that `encode
+/// --reward` makes; for a published head, which does not name it, the only one of its dimension.
+/// @param place  the reward's, for messages. @throws Error kNotFound if there is none, or more than one.
+[[nodiscard]] std::string encoder_for(const workspace::Workspace& workspace, const reward::EncoderNeed& need,
+                                      const std::filesystem::path& place);
 
 }  // namespace imagerank::cli

@@ -4,12 +4,10 @@
 #include <unordered_set>
 
 #include "cli/evaluation_results.h"
+#include "cli/thumbnails.h"
 #include "core/random.h"
-#include "evaluation/html.h"
 #include "imagerank/error.h"
 #include "images/decode.h"
-#include "images/encode.h"
-#include "images/preprocess.h"
 
 namespace imagerank::cli {
 namespace {
@@ -19,15 +17,6 @@ constexpr std::size_t kShown = 6;   // of a prompt's images: the best half and t
 constexpr std::size_t kPicked = 6;  // of a gallery
 constexpr std::int32_t kThumbnailEdge = 192;
 
-images::Image thumbnail(const images::Image& image) {
-  const auto longest = std::max(image.width, image.height);
-  if (longest <= kThumbnailEdge) return image;
-  const auto shrunk = [&](std::int32_t edge) {
-    return std::max<std::int32_t>(1, static_cast<std::int32_t>(std::int64_t{edge} * kThumbnailEdge / longest));
-  };
-  return images::resize_bicubic(image, shrunk(image.width), shrunk(image.height));
-}
-
 void add_pixels(const workspace::Workspace& workspace, const workspace::Image& row, evaluation::Picture& picture) {
   if (row.path.empty()) {
     picture.missing = row.image_uid.empty() ? "not in the images table"
@@ -36,8 +25,7 @@ void add_pixels(const workspace::Workspace& workspace, const workspace::Image& r
     return;
   }
   try {
-    const auto jpeg = images::encode_jpeg(thumbnail(images::load_image(workspace.resolve(row))), 82);
-    picture.data_uri = "data:image/jpeg;base64," + evaluation::base64(jpeg);
+    picture.data_uri = jpeg_data_uri(thumbnail(images::load_image(workspace.resolve(row)), kThumbnailEdge));
   } catch (const Error& error) {  // one picture less is no reason to give up the report
     picture.missing = error.code() == ErrorCode::kNotFound ? "file missing" : "cannot be decoded";
   }

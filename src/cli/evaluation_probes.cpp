@@ -147,7 +147,9 @@ evaluation::ProbeReport run_probes(const workspace::Workspace& workspace, const 
                                    const std::filesystem::path& folder, const ProbeOptions& options,
                                    const RunContext& context) {
   ScorerOptions scorer_options;
-  scorer_options.model = options.model;
+  scorer_options.model = options.encoder.model;
+  scorer_options.tokenizer = options.encoder.tokenizer;
+  scorer_options.hps_antialias = options.encoder.hps_antialias;
   scorer_options.threads = context.threads;
   const auto scorer = Scorer::load(folder, scorer_options);
   Prober prober(scorer, inputs, options.seed);

@@ -98,7 +98,41 @@ std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Re
   return evaluation::PairCalibration{*temperature, width};
 }
 
-HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context)
+CachedVectors::CachedVectors(const workspace::Workspace& workspace, const reward::Reward& reward,
+                             const std::filesystem::path& place, std::size_t first) {
+  for (const reward::EncoderNeed& need : reward.needs().subspan(first)) {
+    const std::string encoder = encoder_for(workspace, need, place);
+    const auto folder = workspace.embeddings_dir(encoder);
+    caches_.push_back(
+        {encoder, embeddings::EmbeddingCache::open(folder, "image"), embeddings::EmbeddingCache::open(folder, "text")});
+  }
+}
+
+bool CachedVectors::has(const std::string& image_uid, const std::string& prompt) const {
+  constexpr auto kNone = embeddings::EmbeddingCache::npos;
+  return std::ranges::all_of(caches_, [&](const Cache& cache) {
+    return cache.images.find(image_uid) != kNone && cache.texts.find(prompt) != kNone;
+  });
+}
+
+void CachedVectors::append(std::size_t index, const std::string& image_uid, const std::string& prompt,
+                           std::vector<float>& images, std::vector<float>& texts) const {
+  const Cache& cache = caches_[index];
+  const auto add = [&](const embeddings::EmbeddingCache& side, const std::string& key, std::vector<float>& out) {
+    const std::size_t row = side.find(key);
+    if (row == embeddings::EmbeddingCache::npos) {
+      fail(ErrorCode::kNotFound, "embeddings/{}: expected a vector of '{}', found none; run `encode` with it again",
+           cache.encoder, key.substr(0, 60));
+    }
+    const std::vector<float> vector = side.row(row);
+    out.insert(out.end(), vector.begin(), vector.end());
+  };
+  add(cache.images, image_uid, images);
+  add(cache.texts, prompt, texts);
+}
+
+HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const CachedVectors& further,
+                       const RunContext& context)
     : classifier_(reward.is_classifier()),
       utility_only_(reward.is_utility()),
       calibration_(recorded_calibration(reward).value_or(evaluation::PairCalibration{})),
@@ -116,20 +150,27 @@ HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inp
   }
   collect(inputs.measured.rows);
   collect(inputs.validation.rows);
-  std::vector<float> images;
-  std::vector<float> texts;
+  std::vector<std::vector<float>> images(1 + further.size());
+  std::vector<std::vector<float>> texts(1 + further.size());
   for (std::size_t begin = 0; begin < asked_.size(); begin += kBatch) {
     context.check_stop();
     const std::size_t count = std::min(kBatch, asked_.size() - begin);
-    images.clear();
-    texts.clear();
+    for (auto* const side : {&images, &texts}) {
+      for (std::vector<float>& values : *side) values.clear();
+    }
     for (std::size_t i = begin; i < begin + count; ++i) {
       const auto image = examples.images.values.begin() + static_cast<std::ptrdiff_t>(asked_[i].first * dim);
       const auto text = examples.texts.values.begin() + static_cast<std::ptrdiff_t>(asked_[i].second * dim);
-      images.insert(images.end(), image, image + static_cast<std::ptrdiff_t>(dim));
-      texts.insert(texts.end(), text, text + static_cast<std::ptrdiff_t>(dim));
+      images[0].insert(images[0].end(), image, image + static_cast<std::ptrdiff_t>(dim));
+      texts[0].insert(texts[0].end(), text, text + static_cast<std::ptrdiff_t>(dim));
+      for (std::size_t k = 0; k < further.size(); ++k) {
+        further.append(k, inputs.dataset.image_uids[asked_[i].first], inputs.dataset.prompts[asked_[i].second],
+                       images[k + 1], texts[k + 1]);
+      }
     }
-    const auto said = reward.score(images, texts, count);
+    std::vector<reward::VectorBlock> blocks;
+    for (std::size_t k = 0; k < images.size(); ++k) blocks.push_back({images[k], texts[k]});
+    const auto said = reward.score(blocks, count);
     scores_.insert(scores_.end(), said.score.begin(), said.score.end());
     probabilities_.insert(probabilities_.end(), said.probabilities.begin(), said.probabilities.end());
     check_finite(said.score, begin, inputs);

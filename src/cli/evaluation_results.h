@@ -9,18 +9,46 @@
 
 #include "cli/evaluation_inputs.h"
 #include "core/progress.h"
+#include "embeddings/embedding_cache.h"
 #include "evaluation/slices.h"
 
 namespace imagerank::cli {
+
+/// The cached vectors of a reward's encoders from one of its needs on, by image uid and prompt.
+class CachedVectors {
+ public:
+  /// @param place  the reward's, for messages. @param first  the first of its needs() to open.
+  /// @throws Error as encoder_for.
+  CachedVectors(const workspace::Workspace& workspace, const reward::Reward& reward, const std::filesystem::path& place,
+                std::size_t first);
+  [[nodiscard]] std::size_t size() const noexcept { return caches_.size(); }
+  /// Whether each encoder has both.
+  [[nodiscard]] bool has(const std::string& image_uid, const std::string& prompt) const;
+  /// Appends one image's and one prompt's vector of encoder first + index. @throws Error kNotFound naming what has
+  /// none.
+  void append(std::size_t index, const std::string& image_uid, const std::string& prompt, std::vector<float>& images,
+              std::vector<float>& texts) const;
+
+ private:
+  struct Cache {
+    std::string encoder;
+    embeddings::EmbeddingCache images, texts;
+  };
+  std::vector<Cache> caches_;
+};
 
 /// What one head says of a workspace's images and prompts; each (image, prompt) is scored once.
 class HeadScores {
  public:
   /// Scores all that `inputs` asks about. @throws Error kInvalidArgument where reward and vectors or labels do not fit,
   /// kCorruptData for an answer that is not finite, naming image and prompt.
-  HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const RunContext& context);
+  /// @param further  of this reward and this workspace, from its second need on; read here only.
+  HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const CachedVectors& further,
+             const RunContext& context);
 
   [[nodiscard]] double score(std::uint32_t image, std::uint32_t text) const;
+  /// Of each (image, prompt) that the measured split or validation asks about, once.
+  [[nodiscard]] std::span<const float> values() const noexcept { return scores_; }
   /// Utilities for pairs and rankings; classes, probabilities and values for points, as far as the head gives them.
   [[nodiscard]] evaluation::Predictions predict(const evaluation::SplitData& data) const;
 
@@ -79,8 +107,8 @@ struct EvaluatedReward {
 
 struct ProbeOptions {
   std::uint64_t images = 0;  ///< to probe; fewer if the split has fewer
-  std::string model;         ///< where the encoder is, if not where the reward recorded it
-  std::size_t draws = 0;     ///< of the bootstrap
+  reward::EncoderPlace encoder;
+  std::size_t draws = 0;  ///< of the bootstrap
   std::uint64_t seed = 1;
 };
 /// Changes images and prompts of the split and scores them again, with the reward in `folder`. Images whose shorter

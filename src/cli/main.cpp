@@ -46,12 +46,15 @@ std::jthread watch_signals(std::stop_source source) {
   });
 }
 
-/// Whether the program with libtorch must run this: one of its own commands, or `export --to onnx`.
+/// Whether the program with libtorch must run this: one of its own commands, or an export that has to do with a reward.
 bool needs_libtorch(std::span<char* const> arguments) {
   if (imagerank::cli::model_export() != nullptr || arguments.size() < 2) return false;  // this is that program
   const std::string_view name = arguments[1];
   if (name == "export") {
-    return std::ranges::any_of(arguments, [](std::string_view word) { return word == "onnx" || word == "--to=onnx"; });
+    return std::ranges::any_of(arguments, [](std::string_view word) {
+      return word == "onnx" || word == "--to=onnx" || word == "weights" || word == "--to=weights" ||
+             word.starts_with("--reward");
+    });
   }
   return std::ranges::any_of(imagerank::cli::commands(), [&](const imagerank::cli::Command& command) {
     return command.add == nullptr && command.name == name;

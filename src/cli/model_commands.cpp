@@ -5,11 +5,13 @@
 #include <array>
 #include <utility>
 
+#include "cli/command_bench.h"
 #include "cli/command_compare.h"
 #include "cli/command_embed.h"
 #include "cli/command_encode.h"
 #include "cli/command_eval.h"
 #include "cli/command_finetune.h"
+#include "cli/command_mix.h"
 #include "cli/command_models.h"
 #include "cli/command_preprocess.h"
 #include "cli/command_pretrain.h"
@@ -43,15 +45,17 @@ std::function<int(Terminal&)> on_libtorch(CLI::App& command) {
   };
 }
 
-constexpr std::array<std::pair<std::string_view, AddCommand*>, 14> kModelCommands = {{
+constexpr std::array<std::pair<std::string_view, AddCommand*>, 16> kModelCommands = {{
     {"encode", on_libtorch<add_encode>},
     {"pretrain", on_libtorch<add_pretrain>},
     {"finetune", on_libtorch<add_finetune>},
     {"train", on_libtorch<add_train>},
+    {"mix", on_libtorch<add_mix>},
     {"eval", on_libtorch<add_eval>},
     {"compare", on_libtorch<add_compare>},
     {"rank", on_libtorch<add_rank>},
     {"score", on_libtorch<add_score>},
+    {"bench", on_libtorch<add_bench>},
     {"serve", on_libtorch<add_serve>},
     {"tokenize", on_libtorch<add_tokenize>},
     {"preprocess", on_libtorch<add_preprocess>},
@@ -70,5 +74,6 @@ AddCommand* model_command(std::string_view name) noexcept {
 }
 
 ExportModel* model_export() noexcept { return run_export_onnx; }
+ScoreForExport* export_scores() noexcept { return score_for_export; }
 
 }  // namespace imagerank::cli

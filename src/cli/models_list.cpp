@@ -157,11 +157,14 @@ int list_models(Terminal& terminal) {
         std::ranges::any_of(here, [&](const ordered_json& model) { return model["name"] == published.repository; });
     if (!is_here) models.push_back(available(published));
   }
-  terminal.result({{"models", models}}, [&](std::ostream& out) {
+  ordered_json scorers = ordered_json::array();
+  for (const reward::PublishedScorer& scorer : reward::published_scorers()) scorers.push_back(scorer_json(scorer));
+  terminal.result({{"models", models}, {"scorers", scorers}}, [&](std::ostream& out) {
     out << fmt::format("  {:<42} {:>9}  {:>4}  {:>12}\n", "name", "numbers", "dim", "weights");
     print_part(out, models, "builtin", "built in");
     print_part(out, models, "cache", "pulled");
     print_part(out, models, "hub", "to be had by `imagerank models pull NAME`");
+    print_scorers(out, scorers);
   });
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "clip/published.h"
 #include "core/fail.h"
 #include "hub/pull.h"
+#include "reward/published_scorers.h"
 
 namespace imagerank::cli {
 namespace {
@@ -23,6 +25,9 @@ using nlohmann::ordered_json;
 const std::vector<std::string> kPatterns = {"*.json", "*.txt", "*.gz", "*.md", "*.safetensors", "*.bin", "*.pt"};
 constexpr std::array kConfigs = {"config.json", "open_clip_config.json"};
 
+/// Which of a repository's files.
+using Choose = std::function<std::vector<std::string>(const hub::Repository&, const std::vector<std::string>& paths)>;
+
 hub::PullRequest request_for(const clip::HubName& name) {
   hub::PullRequest request;
   request.repository = {hub::RepositoryKind::kModel, name.repository, name.revision};
@@ -32,9 +37,9 @@ hub::PullRequest request_for(const clip::HubName& name) {
 }
 
 /// The files of a model, weights among them.
-std::vector<std::string> choose(const hub::Repository& repository, const std::vector<std::string>& paths) {
-  const clip::PublishedModel* const published = clip::find_published(repository.id);
-  std::vector<std::string> chosen = clip::choose_model_files(paths, published == nullptr ? "" : published->weights);
+std::vector<std::string> choose_model(const hub::Repository& repository, const std::vector<std::string>& paths,
+                                      std::string_view weights) {
+  std::vector<std::string> chosen = clip::choose_model_files(paths, weights);
   if (std::ranges::none_of(chosen, [](const std::string& path) { return clip::is_weight_file(path); })) {
     constexpr std::size_t kMostShown = 8;
     const std::vector<std::string> shown(paths.begin(), paths.begin() + std::min(paths.size(), kMostShown));
@@ -56,8 +61,8 @@ void check_config(const std::filesystem::path& folder) {
 }
 
 /// Config first: a repository that holds another kind of model is told apart before its gigabytes come.
-hub::PullResult pull_files(const hub::HubSettings& settings, hub::PullRequest request, bool dry_run,
-                           const RunContext& context) {
+hub::PullResult pull_files(const hub::HubSettings& settings, hub::PullRequest request, const Choose& choose,
+                           bool dry_run, const RunContext& context) {
   const hub::Repository repository = request.repository;
   hub::PullResult configs;
   if (!dry_run) {
@@ -85,10 +90,10 @@ hub::PullResult pull_files(const hub::HubSettings& settings, hub::PullRequest re
 }
 
 /// Without a network, what the cache holds.
-hub::PullResult pull_or_find(hub::HubSettings settings, const hub::PullRequest& request, bool dry_run,
-                             Terminal& terminal) {
+hub::PullResult pull_or_find(hub::HubSettings settings, const hub::PullRequest& request, const Choose& choose,
+                             bool dry_run, Terminal& terminal) {
   try {
-    return pull_files(settings, request, dry_run, terminal.context());
+    return pull_files(settings, request, choose, dry_run, terminal.context());
   } catch (const Error& error) {
     const bool not_there = error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kRefused;
     if (not_there && clip::find_published(request.repository.id) == nullptr)
@@ -97,7 +102,7 @@ hub::PullResult pull_or_find(hub::HubSettings settings, const hub::PullRequest& 
     settings.offline = true;
     hub::PullResult found;
     try {
-      found = pull_files(settings, request, dry_run, terminal.context());
+      found = pull_files(settings, request, choose, dry_run, terminal.context());
     } catch (const Error&) {
       throw error;  // what the cache lacks is not the news
     }
@@ -130,6 +135,91 @@ ordered_json files_json(const std::vector<hub::PulledFile>& files) {
   return list;
 }
 
+/// A part of a scorer: which files of which repository.
+struct ScorerPart {
+  std::string_view repository;
+  Choose choose;
+};
+
+/// What of a scorer is not put in place by hand.
+std::vector<ScorerPart> parts_of(const reward::PublishedScorer& scorer) {
+  std::vector<ScorerPart> parts;
+  parts.push_back({scorer.encoder.repository, [&scorer](const auto& repository, const auto& paths) {
+                     return choose_model(repository, paths, scorer.encoder.file);
+                   }});
+  if (!scorer.head.repository.empty()) {
+    parts.push_back({scorer.head.repository, [&scorer](const auto& repository, const auto& paths) {
+                       if (std::ranges::find(paths, scorer.head.file) == paths.end()) {
+                         fail(ErrorCode::kNotFound, "{}: expected {}, found none; put {} into {}", repository.title(),
+                              scorer.head.file, scorer.head_page, reward::scorers_folder().string());
+                       }
+                       return std::vector<std::string>{std::string(scorer.head.file)};
+                     }});
+  }
+  return parts;
+}
+
+/// The tokenizer of a repository that stands in for one that a scorer's own lacks.
+ScorerPart tokenizer_part() {
+  return {reward::kTokenizerRepository, [](const auto&, const std::vector<std::string>& paths) {
+            std::vector<std::string> chosen;
+            for (const char* name : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+              if (std::ranges::find(paths, name) != paths.end()) chosen.emplace_back(name);
+            }
+            return chosen;
+          }};
+}
+
+/// One part's transfer. @return its JSON.
+ordered_json pull_part(const ScorerPart& part, const ModelsOptions& options, const hub::HubSettings& settings,
+                       Terminal& terminal) {
+  hub::PullRequest request = request_for({std::string(part.repository), "main"});
+  request.patterns.emplace_back("*.pth");
+  const hub::PullResult result = pull_or_find(settings, request, part.choose, options.dry_run, terminal);
+  for (const ItemFailure& failure : result.failed)
+    terminal.warn(fmt::format("{}: {}: {}", failure.item, failure.reason, failure.detail));
+  ordered_json object = {{"repository", part.repository},
+                         {"revision", result.commit},
+                         {"bytes", result.bytes},
+                         {"cached", result.cached},
+                         {"transferred", result.transferred}};
+  add_failures(object, result.failed);
+  object["files"] = files_json(result.files);
+  return object;
+}
+
+int pull_scorer(const reward::PublishedScorer& scorer, const ModelsOptions& options, const hub::HubSettings& settings,
+                Terminal& terminal) {
+  if (!options.revision.empty()) {
+    fail(ErrorCode::kInvalidArgument, "--revision: expected a repository, found the scorer {}", scorer.name);
+  }
+  ordered_json pulls = ordered_json::array();
+  for (const ScorerPart& part : parts_of(scorer)) pulls.push_back(pull_part(part, options, settings, terminal));
+  bool has_tokenizer = !scorer.reads_text() || options.dry_run;
+  try {
+    if (!has_tokenizer) {
+      (void)reward::find_clip_tokenizer(std::string(scorer.name), reward::find_scorer_model(scorer));
+      has_tokenizer = true;
+    }
+  } catch (const Error&) {  // weights that did not come are said below
+  }
+  if (!has_tokenizer) pulls.push_back(pull_part(tokenizer_part(), options, settings, terminal));
+  const std::string problem = options.dry_run ? "" : reward::scorer_problem(scorer);
+  const ordered_json object = {{"scorer", scorer.name},
+                               {"problem", problem.empty() ? ordered_json() : ordered_json(problem)},
+                               {"dry_run", options.dry_run},
+                               {"pulls", pulls}};
+  terminal.result(object, [&](std::ostream& out) {
+    for (const ordered_json& pull : pulls) {
+      out << fmt::format("{:<42} {} files, {}\n", pull["repository"].get<std::string>(), pull["files"].size(),
+                         amount(pull["bytes"].get<std::uint64_t>()));
+    }
+    if (problem.empty()) out << fmt::format("next           imagerank score --reward {} FILE.csv\n", scorer.name);
+  });
+  if (!problem.empty()) terminal.warn(problem);
+  return problem.empty() ? 0 : 1;
+}
+
 void print(std::ostream& out, const hub::PullRequest& request, const hub::PullResult& result, bool dry_run,
            const std::optional<clip::ModelInfo>& info) {
   const std::string& id = request.repository.id;
@@ -147,6 +237,11 @@ void print(std::ostream& out, const hub::PullRequest& request, const hub::PullRe
 }  // namespace
 
 int pull_model(const ModelsOptions& options, hub::HubSettings settings, Terminal& terminal) {
+  settings.concurrency = options.concurrency;
+  settings.retries = options.retries;
+  if (const auto* const scorer = reward::find_scorer(options.model)) {
+    return pull_scorer(*scorer, options, settings, terminal);
+  }
   std::optional<clip::HubName> name = clip::parse_hub_name(options.model);
   if (!name || options.model.starts_with("builtin/")) {
     fail(ErrorCode::kInvalidArgument,
@@ -155,10 +250,12 @@ int pull_model(const ModelsOptions& options, hub::HubSettings settings, Terminal
          options.model, name ? ", which needs no pull" : clip::suggestion(options.model));
   }
   if (!options.revision.empty()) name->revision = options.revision;
-  settings.concurrency = options.concurrency;
-  settings.retries = options.retries;
   const hub::PullRequest request = request_for(*name);
-  const hub::PullResult result = pull_or_find(settings, request, options.dry_run, terminal);
+  const clip::PublishedModel* const published = clip::find_published(name->repository);
+  const auto choose = [&](const hub::Repository& repository, const std::vector<std::string>& paths) {
+    return choose_model(repository, paths, published == nullptr ? "" : published->weights);
+  };
+  const hub::PullResult result = pull_or_find(settings, request, choose, options.dry_run, terminal);
   for (const ItemFailure& failure : result.failed)
     terminal.warn(fmt::format("{}: {}: {}", failure.item, failure.reason, failure.detail));
 

@@ -1,16 +1,56 @@
 #include "cli/scored_items.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <system_error>
 
 #include "cli/evaluation_inputs.h"
+#include "core/fail.h"
 #include "workspace/workspace.h"
 
 namespace imagerank::cli {
 
+void add_encoder_options(CLI::App& command, reward::EncoderPlace& place) {
+  command.add_option("--model", place.model, "The encoder, if it is not where the reward says");
+  command.add_option("--tokenizer", place.tokenizer, "Folder of the encoder's tokenizer, likewise");
+  add_hps_antialias(command, place);
+}
+
+void add_hps_antialias(CLI::App& command, reward::EncoderPlace& place) {
+  const std::map<std::string, bool> words = {{"legacy", false}, {"on", true}};
+  command
+      .add_option_function<bool>(
+          "--hps-antialias", [&place](const bool& on) { place.hps_antialias = on; },
+          "hpsv2, hpsv2.1: resize as published (legacy), or with antialiasing as newer torchvision does (on)")
+      ->transform(CLI::CheckedTransformer(words))
+      ->type_name("legacy|on");
+}
+
+ScorerOptions scorer_options(const reward::EncoderPlace& place, int threads) {
+  ScorerOptions options;
+  options.model = place.model;
+  options.tokenizer = place.tokenizer;
+  options.hps_antialias = place.hps_antialias;
+  options.threads = threads;
+  return options;
+}
+
 std::filesystem::path reward_folder(const std::string& reward, const std::filesystem::path& data) {
   if (data.empty()) return reward;
   return find_reward_folder(workspace::Workspace::open(data), reward);
+}
+
+void check_reward_name(const std::string& name) {
+  const bool plain = !name.empty() && name.front() != '.' && name.find_first_of("/\\") == std::string::npos;
+  if (!plain) fail(ErrorCode::kInvalidArgument, "--name: expected a plain folder name, found '{}'", name);
+}
+
+std::filesystem::path resolve_image(const std::filesystem::path& image, const std::filesystem::path& folder) {
+  std::error_code ignored;
+  const std::filesystem::path beside = folder / image;
+  return std::filesystem::exists(beside, ignored) || !std::filesystem::exists(image, ignored) ? beside : image;
 }
 
 std::vector<std::size_t> best_first(std::span<const ScoredImage> items) {
@@ -24,7 +64,11 @@ std::vector<std::size_t> best_first(std::span<const ScoredImage> items) {
 }
 
 nlohmann::ordered_json item_json(const std::string& image, const ScoredImage& item, std::size_t rank) {
-  if (item.ok()) return {{"image", image}, {"score", item.score}, {"rank", rank}};
+  if (item.ok()) {
+    nlohmann::ordered_json object = {{"image", image}, {"score", item.score}, {"rank", rank}};
+    if (item.truncated) object["truncated"] = true;
+    return object;
+  }
   return {{"image", image}, {"score", nullptr}, {"rank", nullptr}, {"error", item.reason}};
 }
 

@@ -46,9 +46,45 @@ std::string title(const std::filesystem::path& folder) {
   return cached->substr(slash + 1, cached->find('@') - slash - 1);
 }
 
+/// How images are prepared under the options' rules.
+images::PreprocessOptions preprocessing_of(const std::filesystem::path& folder, const ModelConfig& config,
+                                           const InputRules& rules) {
+  images::PreprocessOptions options;
+  try {
+    options = load_preprocessing(folder);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || !rules.changes_images()) throw;
+    options.crop_size = options.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
+  }
+  options.resize = rules.resize.value_or(options.resize);
+  options.crop_rounding = rules.crop_rounding.value_or(options.crop_rounding);
+  options.antialias = rules.antialias.value_or(options.antialias);
+  return options;
+}
+
+/// What the rules change, for the encoder's name; "" if nothing.
+std::string changes_of(const std::filesystem::path& folder, const ModelConfig& config, const InputRules& rules) {
+  std::string changes;
+  if (!rules.text_prefix.empty()) changes += fmt::format("text-prefix {}\n", rules.text_prefix);
+  if (!rules.changes_images()) return changes;
+  const images::PreprocessOptions used = preprocessing_of(folder, config, rules);
+  std::optional<images::PreprocessOptions> own;
+  try {
+    own = load_preprocessing(folder);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) throw;
+  }
+  if (!own || own->resize != used.resize || own->crop_rounding != used.crop_rounding ||
+      own->antialias != used.antialias) {
+    changes += fmt::format("images {} {} {}\n", images::resize_name(used.resize),
+                           used.crop_rounding == images::CropRounding::kDown ? "down" : "even", used.antialias);
+  }
+  return changes;
+}
+
 /// All that decides on the vectors.
 std::string content_hash(const WeightReader& weights, const std::filesystem::path& folder,
-                         const std::filesystem::path& tokenizer_folder, TextCleaning cleaning) {
+                         const std::filesystem::path& tokenizer_folder, const EncoderOptions& options) {
   Digest hash;
   const auto add = [&hash](const std::filesystem::path& path) {
     const MappedFile file(path);
@@ -60,7 +96,8 @@ std::string content_hash(const WeightReader& weights, const std::filesystem::pat
     if (std::filesystem::exists(folder / name)) add(folder / name);
   }
   for (const std::string& name : find_tokenizer_files(tokenizer_folder)) add(tokenizer_folder / name);
-  if (cleaning == TextCleaning::kOpenAi) hash.update("text-cleaning openai\n");
+  if (options.text_cleaning == TextCleaning::kOpenAi) hash.update("text-cleaning openai\n");
+  hash.update(changes_of(folder, weights.config(), options.rules));
   return hash.hex_digest();
 }
 
@@ -70,7 +107,7 @@ std::filesystem::path tokenizer_folder_of(const std::filesystem::path& folder, c
 
 /// @param folder  absolute.
 std::string name_of(const WeightReader& weights, const std::filesystem::path& folder, const EncoderOptions& options) {
-  const std::string hash = content_hash(weights, folder, tokenizer_folder_of(folder, options), options.text_cleaning);
+  const std::string hash = content_hash(weights, folder, tokenizer_folder_of(folder, options), options);
   return fmt::format("{}-{}-{}", slug(title(folder)), precision_name(options.precision), hash.substr(0, 8));
 }
 
@@ -120,6 +157,7 @@ struct Encoder::State {
   std::unique_ptr<TowerEngine> engine;
   images::PreprocessOptions preprocessing;
   std::optional<Tokenizer> tokenizer;
+  std::string text_prefix;
 
   [[nodiscard]] std::size_t dim() const { return static_cast<std::size_t>(config.projection_dim); }
   /// Threads that call the engine at once.
@@ -189,7 +227,7 @@ Encoder::~Encoder() = default;
 
 Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
   auto state = std::make_unique<State>();
-  state->folder = std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true));
+  state->folder = resolve_weights(model);
   const WeightReader weights(state->folder);
   const ModelConfig& config = state->config = weights.config();
   if (config.untrained && !options.allow_untrained) {
@@ -198,7 +236,8 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
          "--allow-untrained uses them all the same",
          state->folder.string());
   }
-  state->preprocessing = load_preprocessing(state->folder);
+  state->preprocessing = preprocessing_of(state->folder, config, options.rules);
+  state->text_prefix = options.rules.text_prefix;
   if (state->preprocessing.crop_size != config.image_size) {
     fail(ErrorCode::kCorruptData, "{}: preprocessing: crop_size: expected {}, the model's image size, found {}",
          state->folder.string(), config.image_size, state->preprocessing.crop_size);
@@ -215,7 +254,7 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
 }
 
 std::string encoder_name(const std::string& model, const EncoderOptions& options) {
-  const std::filesystem::path folder = std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true));
+  const std::filesystem::path folder = resolve_weights(model);
   return name_of(WeightReader(folder), folder, options);
 }
 
@@ -286,7 +325,7 @@ TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
     const auto [at, inserted] = unique.emplace(texts[i], token_lists.size());
     unique_of[i] = at->second;
     if (!inserted) continue;
-    const std::vector<std::int32_t> ids = state_->tokenizer->tokenize(texts[i]);
+    const std::vector<std::int32_t> ids = state_->tokenizer->tokenize(state_->text_prefix + texts[i]);
     std::vector<std::int64_t>& tokens = token_lists.emplace_back(ids.begin(), ids.end());
     cut.push_back(tokens.size() > context_length());
     if (cut.back()) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,18 @@ enum class Engine {
   kTorch,   ///< libtorch's (clip/towers.h): the reference, and every device it has
 };
 
+/// What a published scorer does to its input otherwise than the model's files say. Where it changes anything, the
+/// encoder has another name: its vectors are others.
+struct InputRules {
+  std::string text_prefix;                            ///< stands before every text
+  std::optional<images::Resize> resize;               ///< instead of the files' own
+  std::optional<images::CropRounding> crop_rounding;  ///< likewise
+  std::optional<bool> antialias;                      ///< likewise
+  /// With any of the three a model without preprocessing files takes CLIP's, at its own size.
+  [[nodiscard]] bool changes_images() const noexcept { return resize || crop_rounding || antialias; }
+  bool operator==(const InputRules&) const = default;
+};
+
 struct EncoderOptions {
   Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by libtorch's towers
   Device device = Device::kCpu;
@@ -32,6 +45,7 @@ struct EncoderOptions {
   std::filesystem::path tokenizer_dir;  ///< empty: the model's own folder
   bool need_tokenizer = true;           ///< false for pixels and tokens only
   TextCleaning text_cleaning = TextCleaning::kHuggingFace;
+  InputRules rules;
 };
 
 /// Texts as vectors, and which of them did not fit the context.
@@ -73,7 +87,7 @@ class Encoder {
   /// Slug of the model, the precision and a hash of weights, config, tokenizer and preprocessing:
   /// "sample-fp32-1a2b3c4d". The same with and without need_tokenizer.
   [[nodiscard]] const std::string& name() const noexcept;
-  /// The folder the model was loaded from, absolute.
+  /// The folder, or the file of weights, that the model was loaded from, absolute.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept;
   /// Marked so in config.json, or weights that cannot be told from random numbers (see untrained.h).
   [[nodiscard]] bool untrained() const noexcept;
@@ -90,9 +104,13 @@ class Encoder {
 [[nodiscard]] std::string encoder_name(const std::string& model, const EncoderOptions& options);
 
 /// The folder of a model name: "builtin/sample" is assets/sample beside the program or in the source tree
-/// (IMAGERANK_ASSETS overrides); then a folder; then a hub id or an open_clip pair (see clip/published.h) that lies in
-/// the cache of Hugging Face's tools. No network. @param needs_weights  a cached model that has only its config or its
-/// tokenizer is then kNotFound. @throws Error kNotFound, saying what was tried and how to pull it.
+/// (IMAGERANK_ASSETS overrides); then a folder, or a file of weights that need no config; then a hub id or an open_clip
+/// pair (see clip/published.h) that lies in the cache of Hugging Face's tools. No network. @param needs_weights  a
+/// cached model that has only its config or its tokenizer is then kNotFound. @throws Error kNotFound, saying what was
+/// tried and how to pull it.
 [[nodiscard]] std::filesystem::path resolve_model(const std::string& model, bool needs_weights = false);
+/// The same for a model with weights, absolute. A file keeps its name, by which HPSv2's are known: in the cache it is a
+/// link to a blob.
+[[nodiscard]] std::filesystem::path resolve_weights(const std::string& model);
 
 }  // namespace imagerank::clip

@@ -88,6 +88,7 @@ std::filesystem::path resolve_model(const std::string& model, bool needs_weights
   if (model.empty()) fail(ErrorCode::kNotFound, "model: expected {} or a folder, found an empty name", kBuiltinSample);
   std::error_code error;
   if (std::filesystem::is_directory(model, error)) return model;
+  if (is_weight_file(model) && std::filesystem::is_regular_file(model, error)) return model;
   const std::optional<HubName> name = parse_hub_name(model);
   if (!name || std::filesystem::exists(model, error)) {
     fail(ErrorCode::kNotFound,
@@ -103,6 +104,12 @@ std::filesystem::path resolve_model(const std::string& model, bool needs_weights
   return *snapshot;
 }
 
+std::filesystem::path resolve_weights(const std::string& model) {
+  const std::filesystem::path place = resolve_model(model, /*needs_weights=*/true);
+  if (std::filesystem::is_directory(place)) return std::filesystem::canonical(place);
+  return std::filesystem::canonical(place.has_parent_path() ? place.parent_path() : ".") / place.filename();
+}
+
 std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folder) {
   const std::array<std::vector<std::string>, 3> choices = {
       {{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"bpe_simple_vocab_16e6.txt.gz"}}};
@@ -116,7 +123,7 @@ std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folde
 ModelInfo load_model_info(const std::string& model) {
   ModelInfo info;
   info.name = model;
-  info.folder = std::filesystem::canonical(resolve_model(model, /*needs_weights=*/true));
+  info.folder = resolve_weights(model);
   const WeightTensors weights(info.folder);
   info.config = load_model_config(info.folder, weights);
   info.weights = weights.place();

@@ -124,6 +124,7 @@ const char* layout_name(WeightLayout layout) noexcept {
 
 WeightFiles find_weight_files(const fs::path& folder) {
   std::error_code ignored;
+  if (fs::is_regular_file(folder, ignored)) return {{folder}, folder};
   for (const std::string_view name : kNames) {
     const fs::path path = folder / name;
     if (!fs::exists(path, ignored)) continue;

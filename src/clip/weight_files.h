@@ -28,7 +28,7 @@ struct WeightFiles {
 
 /// Whichever is there first: model.safetensors (or its shards, by model.safetensors.index.json),
 /// open_clip_model.safetensors, open_clip_pytorch_model.safetensors, pytorch_model.bin (or its shards),
-/// open_clip_pytorch_model.bin, and the only .pt or .pth of the folder.
+/// open_clip_pytorch_model.bin, and the only .pt or .pth of the folder. A file stands for itself.
 /// @throws Error kNotFound, naming what was looked for, or a download that was not finished, or a shard that is not
 /// there; kCorruptData for an index that is none.
 [[nodiscard]] WeightFiles find_weight_files(const std::filesystem::path& folder);

@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/progress.h"
 #include "workspace/workspace.h"
@@ -26,6 +29,31 @@ struct ExportSettings {
   std::int64_t shard_size = 10000;  ///< samples a WebDataset shard, 1..1000000000
 };
 
+/// What a reward says of an image for a prompt.
+struct ScoredPrompt {
+  std::string image_uid;
+  std::string prompt;
+  double score = 0.0;
+};
+
+/// Which pairs DPO is given, and which image of each it prefers.
+struct DpoSettings {
+  double margin = 0.0;  ///< least difference: of the scores, or of the chances that either is preferred (0..1)
+  /// A reward's, if it chooses in place of people: the image with the higher score.
+  std::optional<std::span<const ScoredPrompt>> scores = std::nullopt;
+};
+
+/// What fine-tuning by weights is given.
+struct WeightSettings {
+  std::string reward;                              ///< its name, for the card
+  double beta = 1.0;                               ///< of exp(beta reward) / Z
+  std::optional<double> threshold = std::nullopt;  ///< of the sparse weight; without one the 90th percentile
+  std::filesystem::path pretrain = {};  ///< CSV with columns image and prompt: what keeps the model as it was; or ""
+  double pretrain_weight = 0.5;         ///< of each of those
+  bool copy = false;                    ///< copies of the image files instead of links
+  std::string report = {};              ///< a report.json as text, for the card; or ""
+};
+
 /// All below: `out` appears whole or not at all. @throws Error kNotFound (the table, naming the command that makes it;
 /// or no row that could be exported), kInvalidArgument (a table or option that does not fit), kCorruptData, kIo,
 /// kResourceLimit, kCancelled.
@@ -39,11 +67,24 @@ ExportCounts export_csv(const workspace::Workspace& workspace, const ExportSetti
 ExportCounts export_parquet(const workspace::Workspace& workspace, const ExportSettings& settings,
                             const std::filesystem::path& out, const RunContext& context);
 
-/// pairs as JSON Lines, the preferred image first: prompt, chosen, rejected (absolute paths), chosen_uid, rejected_uid,
-/// p (the chance that chosen is preferred, above 0.5), weight, split, ranking_id. Left out: "tie", "missing_image"
-/// (with allow_missing the path is null instead).
-ExportCounts export_dpo(const workspace::Workspace& workspace, const ExportSettings& settings,
+/// pairs, the preferred image first. As JSON Lines: prompt, chosen, rejected (absolute paths), chosen_uid,
+/// rejected_uid, p (the chance that chosen is preferred), weight, split, ranking_id; with scores also chosen_score,
+/// rejected_score. Where `out` ends in .parquet the columns of Pick-a-Pic, which diffusion-DPO reads, with the image
+/// files' bytes: jpg_0 (chosen), jpg_1, label_0 (1), label_1 (0), caption, are_different, has_label, ranking_id, and
+/// the columns above. Left out: "tie", "no_score", "below_margin", "missing_image" (with allow_missing the path is null
+/// instead, JSON Lines only).
+ExportCounts export_dpo(const workspace::Workspace& workspace, const ExportSettings& settings, const DpoSettings& dpo,
                         const std::filesystem::path& out, const RunContext& context);
+
+/// points as a folder that fine-tuning with weights reads: images/ (links or copies), metadata.jsonl as ImageFolder of
+/// diffusers and datasets reads it (file_name, text, and the columns below), the same rows as weights.parquet,
+/// meta_cap.json as kohya's scripts read it, and README.md, a card. Columns: image_uid, source ("model", "pretrain"),
+/// reward, weight_exp = exp(beta reward) / Z of mean 1, weight_sparse (reward >= threshold), weight_mix (the reward, or
+/// the pre-training weight). Left out: "no_score", "missing_image", "missing_pretrain_image".
+/// Source of the weights: Lee et al. 2023 (arXiv 2302.12192); Black et al. 2023 (arXiv 2305.13301).
+ExportCounts export_weights(const workspace::Workspace& workspace, const ExportSettings& settings,
+                            const WeightSettings& weights, std::span<const ScoredPrompt> scores,
+                            const std::filesystem::path& out, const RunContext& context);
 
 /// points or rankings as a folder of tar shards 00000.tar, 00001.tar, ...: of a point <key>.<ext>, <key>.txt (the
 /// prompt), <key>.json (the row); of a ranking its images are <key>.0.<ext>, <key>.1.<ext>, ... Keys count up from

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "core/progress.h"
@@ -27,6 +28,11 @@ class Rows {
   const RunContext& context_;
   workspace::Database database_;
 };
+
+/// Makes table `scored` (image_uid, prompt VARCHAR; score DOUBLE).
+void add_scores(workspace::Database& database, std::span<const ScoredPrompt> scores);
+/// Appends a JSON text.
+void append_json_text(std::string& line, const std::string& text);
 
 /// Fails with kNotFound if there is nothing to write. @param counts  says why in `skipped`.
 void require_rows(const ExportCounts& counts, const ExportSettings& settings);

@@ -1,15 +1,19 @@
 #include "reward/reward.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <variant>
 
 #include "core/fail.h"
 #include "core/half.h"
 #include "reward/inference.h"
+#include "reward/mixture.h"
 #include "reward/published_head.h"
+#include "reward/published_scorers.h"
 #include "reward/reward_files.h"
 
 namespace imagerank::reward {
@@ -81,20 +85,47 @@ Scores combine(const std::vector<Scores>& said, const std::vector<Member>& membe
   return result;
 }
 
+/// scale cos(image, text), or scale max(cos, 0).
+struct CosineScore {
+  double scale = 1.0;
+  bool positive = false;
+
+  /// Each vector [dim], rounded as the cache rounds it. One of length 0 gives NaN.
+  [[nodiscard]] float score(std::span<const float> image, std::span<const float> text) const {
+    double product = 0.0, image_square = 0.0, text_square = 0.0;
+    for (std::size_t i = 0; i < image.size(); ++i) {
+      const double a = float_from_half(half_from_float(image[i])), b = float_from_half(half_from_float(text[i]));
+      product += a * b;
+      image_square += a * a;
+      text_square += b * b;
+    }
+    const double cosine = product / std::sqrt(image_square * text_square);
+    return static_cast<float>(scale * (positive && cosine < 0.0 ? 0.0 : cosine));
+  }
+};
+
 }  // namespace
 
 struct Reward::State {
-  nlohmann::json record;
-  std::string head_name, loss_name, encoder, model;
+  nlohmann::json record = nlohmann::json::object();
+  std::string head_name, loss_name;
   Loss loss = Loss::kMse;
   std::int32_t class_count = 0;
-  std::size_t dim = 0;
   HeadShape shape;
-  std::vector<Member> members;  ///< none of a published head
-  std::optional<PublishedHead> published;
+  std::vector<EncoderNeed> needs;
+  std::variant<std::vector<Member>, PublishedHead, CosineScore, Mixture> kind;  ///< members: a head, or an ensemble's
 
-  [[nodiscard]] Scores score(const Member& member, std::span<const float> images, std::span<const float> texts,
-                             std::size_t count) const;
+  [[nodiscard]] std::size_t dim() const { return needs.front().dim; }
+  [[nodiscard]] bool is_trained() const { return kind.index() == 0; }
+  [[nodiscard]] const std::vector<Member>& members() const { return std::get<0>(kind); }
+  [[nodiscard]] Scores score(const Member& member, const VectorBlock& block, std::size_t count) const;
+  [[nodiscard]] Scores score_trained(const VectorBlock& block, std::size_t count) const;
+
+  static std::unique_ptr<State> of_file(const std::filesystem::path& file, const EncoderPlace& encoder);
+  static std::unique_ptr<State> of_scorer(const PublishedScorer& scorer, const EncoderPlace& encoder);
+  static std::unique_ptr<State> of_mixture(nlohmann::json record, const std::filesystem::path& folder,
+                                           const EncoderPlace& encoder);
+  void set_published_head(const std::filesystem::path& file);
 };
 
 Reward::Reward(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -102,33 +133,126 @@ Reward::Reward(Reward&&) noexcept = default;
 Reward& Reward::operator=(Reward&&) noexcept = default;
 Reward::~Reward() = default;
 
-Reward Reward::load(const std::filesystem::path& folder) {
-  if (std::error_code ignored; std::filesystem::is_regular_file(folder, ignored)) {
-    auto state = std::make_unique<State>();
-    try {
-      state->published = load_published_head(folder);
-    } catch (const Error& error) {
-      fail(error.code(), "reward: expected a folder with reward.json, or a published head's file: {}", error.what());
-    }
-    state->head_name = "published";
-    state->dim = state->published->weight.size();
-    state->record = nlohmann::json::object();
-    return Reward(std::move(state));
+void Reward::State::set_published_head(const std::filesystem::path& file) {
+  PublishedHead head = load_published_head(file);
+  const PublishedScorer* const promised = find_scorer_of_head(file.filename().string());
+  if (promised != nullptr && head.weight.size() != promised->dim) {
+    fail(ErrorCode::kCorruptData, "{}: expected the head of {}, of {} numbers, as its name says, found one of {}",
+         file.string(), promised->title, promised->dim, head.weight.size());
   }
-  nlohmann::json record = load_record(folder);
-  (void)field<std::string>(record, "key", record_path(folder).string());
-  return from_tensors(std::move(record), load_tensors(folder), folder.string());
+  head_name = "published";
+  needs.front().dim = head.weight.size();
+  needs.front().reads_text = false;
+  kind = std::move(head);
 }
 
-Reward Reward::from_tensors(nlohmann::json stored, const StoredTensors& tensors, const std::string& folder) {
+std::unique_ptr<Reward::State> Reward::State::of_file(const std::filesystem::path& file, const EncoderPlace& encoder) {
+  auto state = std::make_unique<State>();
+  EncoderNeed& need = state->needs.emplace_back();
+  need.model = encoder.model;
+  need.options.tokenizer_dir = encoder.tokenizer;
+  try {
+    state->set_published_head(file);
+  } catch (const Error& error) {
+    fail(error.code(), "reward: expected a folder with reward.json, or a published head's file: {}", error.what());
+  }
+  return state;
+}
+
+std::unique_ptr<Reward::State> Reward::State::of_scorer(const PublishedScorer& scorer, const EncoderPlace& encoder) {
+  auto state = std::make_unique<State>();
+  state->record = {{"scorer", scorer.name}, {"title", scorer.title}, {"source", scorer.source}};
+  EncoderNeed& need = state->needs.emplace_back();
+  need.scorer = scorer.name;
+  need.dim = scorer.dim;
+  need.reads_text = scorer.reads_text();
+  need.options.tokenizer_dir = encoder.tokenizer;
+  need.options.text_cleaning = scorer.text_cleaning;
+  need.options.rules = {.text_prefix = std::string(scorer.text_prefix),
+                        .resize = scorer.resize,
+                        .crop_rounding = scorer.crop_rounding,
+                        .antialias = std::nullopt};
+  if (scorer.own_antialias) {
+    need.options.rules.antialias = encoder.hps_antialias.value_or(false);
+  } else if (encoder.hps_antialias) {
+    fail(ErrorCode::kInvalidArgument, "--hps-antialias: expected hpsv2 or hpsv2.1, found {}", scorer.name);
+  }
+  need.model = encoder.model;
+  // A head alone scores vectors; whoever encodes asks for the encoder.
+  if (need.model.empty() && scorer.rule != ScoreRule::kLinearHead) {
+    const bool any_clip = scorer.rule == ScoreRule::kClipScore;
+    need.model = any_clip ? std::string(scorer.encoder.repository) : find_scorer_model(scorer);
+  }
+  if (scorer.rule == ScoreRule::kLinearHead) {
+    if (need.model.empty()) need.model = scorer.encoder.repository;
+    state->set_published_head(find_scorer_head(scorer));
+    return state;
+  }
+  state->head_name = "cosine";
+  if (!encoder.model.empty()) need.dim = read_model_dim(need.model);
+  CosineScore rule;
+  if (scorer.rule == ScoreRule::kClipScore) rule = {.scale = 2.5, .positive = true};
+  if (scorer.rule == ScoreRule::kScaledCosine) rule.scale = read_score_scale(need.model);
+  state->record["scale"] = rule.scale;
+  state->kind = rule;
+  return state;
+}
+
+std::unique_ptr<Reward::State> Reward::State::of_mixture(nlohmann::json record, const std::filesystem::path& folder,
+                                                         const EncoderPlace& encoder) {
+  auto state = std::make_unique<State>();
+  Mixture mixture(parse_mixture(record, record_path(folder).string()), folder, encoder);
+  state->head_name = "mixture";
+  state->needs = mixture.needs();
+  state->record = std::move(record);
+  state->kind = std::move(mixture);
+  return state;
+}
+
+Reward Reward::load(const std::filesystem::path& place, const EncoderPlace& encoder) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(place, ignored) && !encoder.hps_antialias) {
+    return Reward(State::of_file(place, encoder));
+  }
+  if (!std::filesystem::exists(place, ignored)) {
+    if (const auto* const scorer = find_scorer(place.string())) return Reward(State::of_scorer(*scorer, encoder));
+  }
+  nlohmann::json record = load_record(place);
+  const bool is_mixture = record.value("head", "") == "mixture";
+  if (encoder.hps_antialias && !is_mixture) {
+    fail(ErrorCode::kInvalidArgument, "--hps-antialias: expected hpsv2 or hpsv2.1, found {}", place.string());
+  }
+  if (is_mixture) return Reward(State::of_mixture(std::move(record), place, encoder));
+  (void)field<std::string>(record, "key", record_path(place).string());
+  return from_tensors(std::move(record), load_tensors(place), place.string(), encoder);
+}
+
+namespace {
+
+/// What a record says of its encoder, or what is said instead.
+EncoderNeed recorded_need(const nlohmann::json& record, const EncoderPlace& encoder, const std::string& where) {
+  EncoderNeed need;
+  need.encoder = field<std::string>(record, "encoder", where);
+  const auto recorded = field<std::string>(record, "model", where);
+  need.model = encoder.model.empty() ? recorded : encoder.model;
+  const bool same_place = need.model == recorded;
+  need.options.precision = clip::parse_precision(field_or<std::string>(record, "precision", "fp32", where));
+  need.options.tokenizer_dir = encoder.tokenizer.empty() && same_place
+                                   ? field_or<std::string>(record, "tokenizer", "", where)
+                                   : encoder.tokenizer;
+  return need;
+}
+
+}  // namespace
+
+Reward Reward::from_tensors(nlohmann::json stored, const StoredTensors& tensors, const std::string& folder,
+                            const EncoderPlace& encoder) {
   auto state = std::make_unique<State>();
   state->record = std::move(stored);
   const nlohmann::json& record = state->record;
   const std::string where = record_path(folder).string();
   state->head_name = field<std::string>(record, "head", where);
   state->loss_name = field<std::string>(record, "loss", where);
-  state->encoder = field<std::string>(record, "encoder", where);
-  state->model = field<std::string>(record, "model", where);
   state->class_count = field<std::int32_t>(record, "class_count", where);
   HeadShape shape = {.head = state->head_name,
                      .dim = field<std::int64_t>(record, "dim", where),
@@ -144,26 +268,29 @@ Reward Reward::from_tensors(nlohmann::json stored, const StoredTensors& tensors,
     fail(ErrorCode::kCorruptData, "{}: ensemble: expected 1 to {}, found {}", where, kMostMembers, ensemble);
   }
   try {
+    state->needs.push_back(recorded_need(record, encoder, where));
     state->loss = parse_loss(state->loss_name);
     const HeadKind& kind = head_kind(state->head_name);
     check_loss(kind, state->loss, state->class_count);
     shape.outputs = output_count(state->loss, state->class_count);
-    state->dim = static_cast<std::size_t>(shape.dim);
+    state->needs.front().dim = static_cast<std::size_t>(shape.dim);
+    std::vector<Member> members;
     const std::string weights = weights_path(folder).string();
     for (int k = 0; k < ensemble; ++k) {
       const NamedValues values = member_values(tensors, member_prefix(k, ensemble));
       Member member;
       member.head = make_head(shape, stored_parameters(values, kScoringType, weights));
-      member.scaler = stored_scaler(values, kind.scaling, state->dim, weights);
+      member.scaler = stored_scaler(values, kind.scaling, state->dim(), weights);
       if (ensemble > 1 && gives_utility(state->loss)) {
-        const auto members = field<std::vector<nlohmann::json>>(record, "members", where);
-        if (members.size() != static_cast<std::size_t>(ensemble)) {
-          fail(ErrorCode::kCorruptData, "{}: members: expected {}, found {}", where, ensemble, members.size());
+        const auto said = field<std::vector<nlohmann::json>>(record, "members", where);
+        if (said.size() != static_cast<std::size_t>(ensemble)) {
+          fail(ErrorCode::kCorruptData, "{}: members: expected {}, found {}", where, ensemble, said.size());
         }
-        member.centre = field_or<double>(members[static_cast<std::size_t>(k)], "centre", 0.0, where);
+        member.centre = field_or<double>(said[static_cast<std::size_t>(k)], "centre", 0.0, where);
       }
-      state->members.push_back(std::move(member));
+      members.push_back(std::move(member));
     }
+    state->kind = std::move(members);
     state->shape = std::move(shape);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
@@ -173,51 +300,78 @@ Reward Reward::from_tensors(nlohmann::json stored, const StoredTensors& tensors,
   return Reward(std::move(state));
 }
 
-Scores Reward::State::score(const Member& member, std::span<const float> images, std::span<const float> texts,
-                            std::size_t count) const {
+Scores Reward::State::score(const Member& member, const VectorBlock& block, std::size_t count) const {
+  const std::size_t size = dim();
   const auto fill = [&](std::size_t begin, std::size_t end, float* out) {
-    for (std::size_t i = begin; i < end; ++i, out += 2 * dim) {
-      const std::span<float> image(out, dim);
-      const std::span<float> text(out + dim, dim);
-      round_through_half(images.subspan(i * dim, dim), image);
-      round_through_half(texts.subspan(i * dim, dim), text);
+    for (std::size_t i = begin; i < end; ++i, out += 2 * size) {
+      const std::span<float> image(out, size);
+      const std::span<float> text(out + size, size);
+      round_through_half(block.images.subspan(i * size, size), image);
+      round_through_half(block.texts.subspan(i * size, size), text);
       member.scaler.prepare_image(image, image);
       member.scaler.prepare_text(text, text);
     }
   };
   const auto outputs = static_cast<std::size_t>(output_count(loss, class_count));
-  return scores_from_outputs(loss, class_count, run_head(*member.head, dim, outputs, count, fill));
+  return scores_from_outputs(loss, class_count, run_head(*member.head, size, outputs, count, fill));
 }
 
-Scores Reward::score(std::span<const float> images, std::span<const float> texts, std::size_t count) const {
-  const std::size_t dim = state_->dim;
-  if (images.size() != count * dim || (texts.size() != count * dim && (reads_text() || !texts.empty()))) {
-    fail(ErrorCode::kInvalidArgument,
-         "reward: expected {} image and text vectors of dimension {}, found {} and {} numbers", count, dim,
-         images.size(), texts.size());
-  }
-  if (state_->published) {
-    Scores scores;
-    for (std::size_t i = 0; i < count; ++i) {
-      scores.score.push_back(static_cast<float>(state_->published->score(images.subspan(i * dim, dim))));
-    }
-    return scores;
-  }
+Scores Reward::State::score_trained(const VectorBlock& block, std::size_t count) const {
   try {
     std::vector<Scores> said;
-    for (const Member& member : state_->members) said.push_back(state_->score(member, images, texts, count));
-    return said.size() == 1 ? std::move(said.front()) : combine(said, state_->members);
+    for (const Member& member : members()) said.push_back(score(member, block, count));
+    return said.size() == 1 ? std::move(said.front()) : combine(said, members());
   } catch (const c10::Error& error) {
     fail(ErrorCode::kResourceLimit, "reward: scoring {} rows: {}", count, error.what_without_backtrace());
   }
 }
 
-RewardParts Reward::parts() const {
-  if (state_->members.size() != 1) {
-    fail(ErrorCode::kUnavailable, "reward: expected one trained head, found {}",
-         state_->published ? "a published one" : "an ensemble");
+Scores Reward::score(std::span<const float> images, std::span<const float> texts, std::size_t count) const {
+  const std::array<VectorBlock, 1> block = {{{images, texts}}};
+  return score(block, count);
+}
+
+Scores Reward::score(std::span<const VectorBlock> blocks, std::size_t count) const {
+  const std::vector<EncoderNeed>& needs = state_->needs;
+  if (blocks.size() != needs.size()) {
+    fail(ErrorCode::kInvalidArgument, "reward: expected vectors of its {} encoders, found those of {}", needs.size(),
+         blocks.size());
   }
-  const Member& member = state_->members.front();
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    const std::size_t dim = needs[i].dim;
+    const auto& [images, texts] = blocks[i];
+    if (images.size() != count * dim || (texts.size() != count * dim && (needs[i].reads_text || !texts.empty()))) {
+      fail(ErrorCode::kInvalidArgument,
+           "reward: expected {} image and text vectors of dimension {}, found {} and {} numbers", count, dim,
+           images.size(), texts.size());
+    }
+  }
+  if (state_->is_trained()) return state_->score_trained(blocks.front(), count);
+  if (const auto* const mixture = std::get_if<Mixture>(&state_->kind)) return mixture->score(blocks, count);
+  const std::size_t dim = state_->dim();
+  const auto row = [&](std::span<const float> values, std::size_t i) { return values.subspan(i * dim, dim); };
+  Scores scores;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto image = row(blocks.front().images, i);
+    if (const auto* const head = std::get_if<PublishedHead>(&state_->kind)) {
+      scores.score.push_back(static_cast<float>(head->score(image)));
+    } else {
+      scores.score.push_back(std::get<CosineScore>(state_->kind).score(image, row(blocks.front().texts, i)));
+    }
+  }
+  return scores;
+}
+
+std::span<const EncoderNeed> Reward::needs() const noexcept { return state_->needs; }
+
+RewardParts Reward::parts() const {
+  if (!state_->is_trained() || state_->members().size() != 1) {
+    fail(ErrorCode::kUnavailable, "reward: expected one trained head, found {}",
+         state_->is_trained()             ? "an ensemble"
+         : state_->head_name == "mixture" ? "a mixture"
+                                          : "a published one");
+  }
+  const Member& member = state_->members().front();
   RewardParts parts;
   parts.head = state_->head_name;
   parts.loss = state_->loss;
@@ -237,16 +391,17 @@ RewardParts Reward::parts() const {
   return parts;
 }
 
-std::size_t Reward::dim() const noexcept { return state_->dim; }
-int Reward::ensemble() const noexcept { return std::max(1, static_cast<int>(state_->members.size())); }
+std::size_t Reward::dim() const noexcept { return state_->dim(); }
+int Reward::ensemble() const noexcept { return state_->is_trained() ? static_cast<int>(state_->members().size()) : 1; }
 const std::string& Reward::head() const noexcept { return state_->head_name; }
 const std::string& Reward::loss() const noexcept { return state_->loss_name; }
-bool Reward::is_classifier() const noexcept { return is_classification(state_->loss); }
-bool Reward::is_utility() const noexcept { return state_->published || gives_utility(state_->loss); }
-bool Reward::reads_text() const noexcept { return !state_->published; }
+bool Reward::is_classifier() const noexcept { return state_->is_trained() && is_classification(state_->loss); }
+bool Reward::is_utility() const noexcept { return !state_->is_trained() || gives_utility(state_->loss); }
+bool Reward::reads_text() const noexcept { return std::ranges::any_of(state_->needs, &EncoderNeed::reads_text); }
 std::int32_t Reward::class_count() const noexcept { return state_->class_count; }
-const std::string& Reward::encoder() const noexcept { return state_->encoder; }
-const std::string& Reward::model() const noexcept { return state_->model; }
+const std::string& Reward::encoder() const noexcept { return state_->needs.front().encoder; }
+const std::string& Reward::model() const noexcept { return state_->needs.front().model; }
 const nlohmann::json& Reward::record() const noexcept { return state_->record; }
+const PublishedHead* Reward::published_head() const noexcept { return std::get_if<PublishedHead>(&state_->kind); }
 
 }  // namespace imagerank::reward

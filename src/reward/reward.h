@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "clip/encoder.h"
 #include "reward/head_kinds.h"
 
 namespace imagerank::reward {
@@ -24,6 +26,31 @@ struct Scores {
 };
 
 struct StoredTensor;
+struct PublishedHead;
+
+/// Where a reward's encoder is, if not where the reward says; empty: as it says.
+struct EncoderPlace {
+  std::string model;      ///< a name, a folder or a file of weights
+  std::string tokenizer;  ///< folder of its tokenizer
+  /// Of HPSv2 and v2.1: whether resizing antialiases. They were published without (see docs/models.md).
+  std::optional<bool> hps_antialias = std::nullopt;
+  bool operator==(const EncoderPlace&) const = default;
+};
+
+/// An encoder that a reward stands on.
+struct EncoderNeed {
+  std::string encoder;  ///< Encoder::name(); "": not known
+  std::string model;    ///< where it is, as --model has it; "": not known
+  clip::EncoderOptions options;
+  std::size_t dim = 0;     ///< numbers in a vector
+  bool reads_text = true;  ///< false: its texts are not asked for
+  std::string scorer;      ///< a published scorer's name, where it has a tokenizer to find; or ""
+};
+
+/// Vectors of one encoder for N (image, prompt) pairs, float32 [N, dim] each; texts may be empty unless they are read.
+struct VectorBlock {
+  std::span<const float> images, texts;
+};
 
 /// A trained reward as its numbers, for writers of other programs' formats.
 struct RewardParts {
@@ -36,39 +63,47 @@ struct RewardParts {
   std::map<std::string, std::vector<float>> values;  ///< the head's parameters, by their names in heads.cpp
 };
 
-/// A trained reward, as reward.safetensors + reward.json keep it: one head, or an ensemble whose answers are averaged;
-/// or a published head (reward/published_head.h).
+/// What makes scores of vectors: a trained reward, as reward.safetensors + reward.json keep it (one head, or an
+/// ensemble whose answers are averaged); a published head (reward/published_head.h) or scorer
+/// (reward/published_scorers.h); or a mixture of others (reward/mixture.h), which may stand on several encoders.
 /// Inference; batch-invariant. Not thread-safe.
 class Reward {
  public:
-  /// @param folder  as `train` wrote it; or a published head's file.
-  /// @throws Error kNotFound, kCorruptData.
-  static Reward load(const std::filesystem::path& folder);
+  /// @param place  a folder as `train` or `mix` wrote it; a published head's file; or a published scorer's name.
+  /// @throws Error kNotFound, kCorruptData, kInvalidArgument for an `encoder` that does not go with it.
+  static Reward load(const std::filesystem::path& place, const EncoderPlace& encoder = {});
   /// One that is not saved yet. @param where  for messages. @throws Error kCorruptData.
   static Reward from_tensors(nlohmann::json record, const std::map<std::string, StoredTensor>& tensors,
-                             const std::string& where);
+                             const std::string& where, const EncoderPlace& encoder = {});
   Reward(Reward&&) noexcept;
   Reward& operator=(Reward&&) noexcept;
   ~Reward();
 
-  /// @param images, texts  float32 [N, dim]; both are rounded through float16 first, as the cache does, but for a
-  /// published head, which takes vectors as they are. Texts may be empty unless reads_text().
+  /// @param blocks  one for each of needs(). Vectors are rounded through float16 first, as the cache does, but for a
+  /// published head, which takes them as they are. @throws Error kInvalidArgument if a size is another.
+  [[nodiscard]] Scores score(std::span<const VectorBlock> blocks, std::size_t count) const;
+  /// The same for a reward of one encoder. @throws Error kInvalidArgument, for one of several too.
   [[nodiscard]] Scores score(std::span<const float> images, std::span<const float> texts, std::size_t count) const;
+  /// The encoders that it stands on, one or more.
+  [[nodiscard]] std::span<const EncoderNeed> needs() const noexcept;
 
-  /// @throws Error kUnavailable for an ensemble or a published head.
+  /// @throws Error kUnavailable for all but one trained head.
   [[nodiscard]] RewardParts parts() const;
-  [[nodiscard]] std::size_t dim() const noexcept;
+  [[nodiscard]] std::size_t dim() const noexcept;          ///< of the first encoder's vectors
   [[nodiscard]] int ensemble() const noexcept;             ///< heads, 1 or more
-  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published"
-  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for a published head
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published", "cosine", "mixture"
+  [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for one that was not trained here
   [[nodiscard]] bool is_classifier() const noexcept;
-  /// Scores order images, but their scale is not the labels': of pair losses and published heads.
+  /// Scores order images, but their scale is not the labels': of pair losses, and of what was not
+  /// trained here.
   [[nodiscard]] bool is_utility() const noexcept;
   [[nodiscard]] bool reads_text() const noexcept;  ///< false: the prompt does not matter
   [[nodiscard]] std::int32_t class_count() const noexcept;
-  [[nodiscard]] const std::string& encoder() const noexcept;    ///< Encoder::name(); "": not known
+  [[nodiscard]] const std::string& encoder() const noexcept;    ///< the first one's Encoder::name(); "": not known
   [[nodiscard]] const std::string& model() const noexcept;      ///< what --model was
   [[nodiscard]] const nlohmann::json& record() const noexcept;  ///< all of reward.json: history, options, data
+  /// The one vector that a published head was folded into; nullptr for others.
+  [[nodiscard]] const PublishedHead* published_head() const noexcept;
 
  private:
   struct State;

@@ -9,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/safetensors.h"
+#include "reward/published_scorers.h"
 
 namespace imagerank::reward {
 namespace {
@@ -88,8 +89,10 @@ nlohmann::json load_record(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
     fail(ErrorCode::kNotFound,
-         "reward {}: expected a folder with reward.json and reward.safetensors, or a published head's file, found {}",
-         folder.string(), std::filesystem::exists(folder, ignored) ? "neither" : "nothing");
+         "reward {}: expected a folder with reward.json and reward.safetensors, a published head's file, or one of {}; "
+         "found {}",
+         folder.string(), fmt::join(scorer_names(), ", "),
+         std::filesystem::exists(folder, ignored) ? "neither" : "nothing");
   }
   const std::filesystem::path path = record_path(folder);
   if (!std::filesystem::exists(path, ignored)) {

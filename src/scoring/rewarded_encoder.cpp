@@ -1,50 +1,78 @@
 #include "scoring/rewarded_encoder.h"
 
-#include <utility>
+#include <algorithm>
 
+#include "clip/models.h"
 #include "core/fail.h"
+#include "reward/published_scorers.h"
 
 namespace imagerank::scoring {
 namespace {
 
-clip::Encoder load_encoder(const reward::Reward& reward, const std::filesystem::path& folder,
-                           const EncoderPlace& place) {
-  const std::string model = place.model.empty() ? reward.model() : place.model;
-  if (model.empty()) {
-    fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model",
-         folder.string(),
-         reward.encoder().empty() ? fmt::format("(of vectors of {} numbers)", reward.dim()) : reward.encoder());
-  }
-  clip::EncoderOptions options;
-  options.precision = clip::parse_precision(reward.record().value("precision", "fp32"));
-  options.allow_untrained = true;  // callers warn; who trained a reward on it has been warned before
-  const bool same_place = place.model.empty() || place.model == reward.model();
-  options.tokenizer_dir =
-      place.tokenizer.empty() && same_place ? reward.record().value("tokenizer", "") : place.tokenizer;
-  options.need_tokenizer = reward.reads_text();
-  clip::Encoder encoder = clip::Encoder::load(model, options);
-  // A published head does not name its encoder: the dimension, which is checked, is all there is to compare.
-  if (!reward.encoder().empty() && encoder.name() != reward.encoder()) {
-    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
-         folder.string(), reward.encoder(), model, encoder.name());
-  }
-  return encoder;
+bool is_same(const clip::EncoderOptions& a, const clip::EncoderOptions& b) {
+  return a.precision == b.precision && a.tokenizer_dir == b.tokenizer_dir && a.text_cleaning == b.text_cleaning &&
+         a.rules == b.rules && (a.need_tokenizer || !b.need_tokenizer);
 }
 
 }  // namespace
 
-RewardedEncoder load_rewarded_encoder(const std::filesystem::path& reward_folder, const EncoderPlace& place,
-                                      std::shared_ptr<const clip::Encoder> known) {
-  reward::Reward reward = reward::Reward::load(reward_folder);
-  std::shared_ptr<const clip::Encoder> encoder =
-      known != nullptr && known->name() == reward.encoder()
-          ? std::move(known)
-          : std::make_shared<const clip::Encoder>(load_encoder(reward, reward_folder, place));
-  if (encoder->dim() != reward.dim()) {
-    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}",
-         reward_folder.string(), reward.dim(), encoder->dim());
+EncoderPlace place_for(const std::filesystem::path& reward, EncoderPlace place) {
+  const auto* const scorer = reward::find_scorer(reward.string());
+  if (scorer == nullptr || !scorer->own_antialias) place.hps_antialias = std::nullopt;
+  return place;
+}
+
+clip::EncoderOptions whole_options(const reward::EncoderNeed& need) {
+  clip::EncoderOptions options = need.options;
+  options.allow_untrained = true;  // callers warn; who trained a reward on it has been warned before
+  options.need_tokenizer = need.reads_text;
+  if (!need.scorer.empty() && options.tokenizer_dir.empty()) {
+    try {
+      options.tokenizer_dir = reward::find_clip_tokenizer(need.scorer, need.model);
+    } catch (const Error& error) {
+      if (need.reads_text || error.code() != ErrorCode::kNotFound) throw;
+    }
   }
-  return {std::move(reward), std::move(encoder)};
+  return options;
+}
+
+SharedEncoder EncoderShelf::find_or_load(const reward::EncoderNeed& need, const std::string& title) {
+  if (need.model.empty()) {
+    fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model", title,
+         need.encoder.empty() ? fmt::format("(of vectors of {} numbers)", need.dim) : need.encoder);
+  }
+  clip::EncoderOptions options = whole_options(need);
+  const std::string model = clip::resolve_weights(need.model).string();
+  const auto known = std::ranges::find_if(
+      shelved_, [&](const Shelved& shelved) { return shelved.model == model && is_same(shelved.options, options); });
+  SharedEncoder encoder = known == shelved_.end() ? nullptr : known->encoder;
+  if (encoder == nullptr) {
+    const auto& folder = options.tokenizer_dir;
+    options.need_tokenizer =
+        options.need_tokenizer ||  // another reward of this encoder may read texts
+        !clip::find_tokenizer_files(folder.empty() ? std::filesystem::path(model) : folder).empty();
+    encoder = std::make_shared<const clip::Encoder>(clip::Encoder::load(need.model, options));
+    shelved_.push_back({model, options, encoder});
+  }
+  // A published head does not name its encoder: the dimension, which is checked, is all there is to compare.
+  if (!need.encoder.empty() && encoder->name() != need.encoder) {
+    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing", title,
+         need.encoder, need.model, encoder->name());
+  }
+  if (encoder->dim() != need.dim) {
+    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", title, need.dim,
+         encoder->dim());
+  }
+  return encoder;
+}
+
+RewardedEncoder load_rewarded_encoder(const std::filesystem::path& reward, const EncoderPlace& place,
+                                      EncoderShelf& shelf) {
+  RewardedEncoder loaded{reward::Reward::load(reward, place), {}};
+  for (const reward::EncoderNeed& need : loaded.reward.needs()) {
+    loaded.encoders.push_back(shelf.find_or_load(need, reward.string()));
+  }
+  return loaded;
 }
 
 }  // namespace imagerank::scoring

@@ -3,30 +3,48 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "clip/encoder.h"
 #include "reward/reward.h"
 
 namespace imagerank::scoring {
 
-/// A reward and the encoder that it was trained on. Rewards of one encoder may share it.
+using reward::EncoderPlace;
+using SharedEncoder = std::shared_ptr<const clip::Encoder>;
+
+/// A reward and the encoders that it stands on.
 struct RewardedEncoder {
   reward::Reward reward;
-  std::shared_ptr<const clip::Encoder> encoder;
+  std::vector<SharedEncoder> encoders;  ///< one for each of reward.needs(); one may serve several
 };
 
-/// Where the encoder of a reward is, if not where the reward recorded it; empty: as recorded.
-struct EncoderPlace {
-  std::string model;      ///< a name or a folder
-  std::string tokenizer;  ///< folder of its tokenizer
+/// Encoders that are loaded once, whichever rewards ask for them. Not thread-safe.
+class EncoderShelf {
+ public:
+  /// @param title  the reward's place, for messages. @throws Error as load_rewarded_encoder.
+  [[nodiscard]] SharedEncoder find_or_load(const reward::EncoderNeed& need, const std::string& title);
+
+ private:
+  struct Shelved {
+    std::string model;
+    clip::EncoderOptions options;
+    SharedEncoder encoder;
+  };
+  std::vector<Shelved> shelved_;
 };
 
-/// @param known  an encoder that is loaded already, taken if it is the reward's; or null.
-/// @throws Error kNotFound (reward or model missing), kCorruptData, kInvalidArgument where the reward does not say
-/// where
-///   its encoder is, kRefused if the model found is not the one that the reward was trained on, naming both.
-[[nodiscard]] RewardedEncoder load_rewarded_encoder(const std::filesystem::path& reward_folder,
-                                                    const EncoderPlace& place,
-                                                    std::shared_ptr<const clip::Encoder> known = nullptr);
+/// What of an option of several rewards goes to one of them: hps_antialias to HPSv2 and v2.1 only.
+[[nodiscard]] EncoderPlace place_for(const std::filesystem::path& reward, EncoderPlace place);
+
+/// The need's options with what they leave open filled in: a published scorer's tokenizer. @throws Error kNotFound.
+[[nodiscard]] clip::EncoderOptions whole_options(const reward::EncoderNeed& need);
+
+/// @param reward  as Reward::load takes it. @throws Error kNotFound (reward or model missing), kCorruptData,
+/// kInvalidArgument where the reward does not say where its encoder is, kRefused if the model found is not the one that
+/// the reward was trained on, naming both.
+[[nodiscard]] RewardedEncoder load_rewarded_encoder(const std::filesystem::path& reward, const EncoderPlace& place,
+                                                    EncoderShelf& shelf);
 
 }  // namespace imagerank::scoring

@@ -6,77 +6,10 @@
 #include <utility>
 
 #include "core/fail.h"
+#include "scoring/csv_table.h"
 
 namespace imagerank::scoring {
 namespace {
-
-/// Splits CSV text into records.
-class Reader {
- public:
-  Reader(std::string_view text, const std::string& name) : text_(text), name_(name) {
-    if (text_.starts_with("\xef\xbb\xbf")) at_ = 3;
-  }
-  [[nodiscard]] std::size_t line() const noexcept { return record_line_; }
-
-  /// @return false at the end.
-  bool next(std::vector<std::string>& fields) {
-    if (at_ >= text_.size()) return false;
-    record_line_ = line_;
-    fields.clear();
-    for (;;) {
-      fields.push_back(field());
-      if (at_ >= text_.size()) return true;
-      const char end = text_[at_++];
-      if (end == ',') {
-        if (at_ >= text_.size()) {
-          fields.emplace_back();
-          return true;
-        }
-        continue;
-      }
-      if (end == '\r' && at_ < text_.size() && text_[at_] == '\n') ++at_;
-      ++line_;
-      return true;
-    }
-  }
-
- private:
-  std::string field() {
-    if (at_ < text_.size() && text_[at_] == '"') return quoted();
-    const std::size_t begin = at_;
-    while (at_ < text_.size() && text_[at_] != ',' && text_[at_] != '\n' && text_[at_] != '\r') ++at_;
-    return std::string(text_.substr(begin, at_ - begin));
-  }
-
-  std::string quoted() {
-    std::string value;
-    for (++at_; at_ < text_.size(); ++at_) {
-      if (text_[at_] == '\n') ++line_;
-      if (text_[at_] != '"') {
-        value += text_[at_];
-      } else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') {
-        value += '"';
-        ++at_;
-      } else {
-        ++at_;
-        const bool ended = at_ >= text_.size() || text_[at_] == ',' || text_[at_] == '\n' || text_[at_] == '\r';
-        if (!ended) {
-          fail(ErrorCode::kCorruptData,
-               "{}: line {}: expected a comma or the line's end after a quoted field, found '{}'", name_, line_,
-               text_[at_]);
-        }
-        return value;
-      }
-    }
-    fail(ErrorCode::kCorruptData, "{}: line {}: a quote is opened and never closed", name_, record_line_);
-  }
-
-  std::string_view text_;
-  const std::string& name_;
-  std::size_t at_ = 0;
-  std::size_t line_ = 1;
-  std::size_t record_line_ = 1;
-};
 
 std::size_t find_column(const std::vector<std::string>& columns, std::string_view wanted, const std::string& name) {
   const auto found = std::ranges::find(columns, wanted);
@@ -87,46 +20,15 @@ std::size_t find_column(const std::vector<std::string>& columns, std::string_vie
   return static_cast<std::size_t>(found - columns.begin());
 }
 
-void append_field(std::string& out, const std::string& value) {
-  if (value.find_first_of(",\"\r\n") == std::string::npos) {
-    out += value;
-    return;
-  }
-  out += '"';
-  for (const char character : value) {
-    if (character == '"') out += '"';
-    out += character;
-  }
-  out += '"';
-}
-
-void append_record(std::string& out, const std::vector<std::string>& fields) {
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (i != 0) out += ',';
-    append_field(out, fields[i]);
-  }
-  out += '\n';
-}
-
 }  // namespace
 
 ScoreTable parse_score_table(std::string_view text, const std::string& name) {
-  Reader reader(text, name);
+  CsvTable read = parse_csv(text, name);
   ScoreTable table;
-  if (!reader.next(table.columns))
-    fail(ErrorCode::kCorruptData, "{}: expected a line of column names, found nothing", name);
-  table.image_column = find_column(table.columns, "image", name);
-  table.prompt_column = find_column(table.columns, "prompt", name);
-  std::vector<std::string> fields;
-  while (reader.next(fields)) {
-    if (fields.size() == 1 && fields.front().empty()) continue;  // an empty line
-    if (fields.size() != table.columns.size()) {
-      fail(ErrorCode::kCorruptData, "{}: line {}: expected {} fields, found {}", name, reader.line(),
-           table.columns.size(), fields.size());
-    }
-    table.rows.push_back(fields);
-  }
-  if (table.rows.empty()) fail(ErrorCode::kCorruptData, "{}: expected rows below the column names, found none", name);
+  table.image_column = find_column(read.columns, "image", name);
+  table.prompt_column = find_column(read.columns, "prompt", name);
+  table.columns = std::move(read.columns);
+  table.rows = std::move(read.rows);
   return table;
 }
 
@@ -142,13 +44,13 @@ std::string format_scored_table(const ScoreTable& table, std::span<const float> 
   const std::size_t score_column = place_of("score");
   const std::size_t deviation_column = deviations.empty() ? 0 : place_of("score_deviation");
   std::string out;
-  append_record(out, columns);
+  append_csv_record(out, columns);
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     std::vector<std::string> fields = table.rows[i];
     fields.resize(columns.size());
     fields[score_column] = fmt::format("{}", scores[i]);
     if (!deviations.empty()) fields[deviation_column] = fmt::format("{}", deviations[i]);
-    append_record(out, fields);
+    append_csv_record(out, fields);
   }
   return out;
 }

@@ -38,7 +38,14 @@ struct ServedEncoder {
 
 struct ServedReward {
   reward::Reward reward;
-  std::size_t encoder = 0;  ///< index of the served encoders
+  std::vector<std::size_t> encoders;  ///< one for each of reward.needs(): indices of the served encoders
+
+  [[nodiscard]] bool uses(std::size_t encoder) const { return std::ranges::find(encoders, encoder) != encoders.end(); }
+};
+
+/// What one encoder gave for a batch's tasks; null where it was not asked, or there is no image or prompt.
+struct BatchVectors {
+  std::vector<VectorCache::Vector> images, prompts;  ///< [tasks]
 };
 
 /// A request under way.
@@ -114,35 +121,38 @@ struct ScoringService::State {
   void work();
   std::vector<Task> take_batch();
   void run(const std::vector<Task>& batch);
-  void run_on(std::size_t encoder, const std::vector<Task>& batch);
+  void run_on(std::size_t encoder, const std::vector<Task>& batch, BatchVectors& vectors);
   void finish(const std::vector<Task>& batch);
   void download(const Task& task);
   [[nodiscard]] bool uses(const Task& task, std::size_t encoder) const;
   std::vector<VectorCache::Vector> prompt_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
   std::vector<VectorCache::Vector> image_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
-  void score(std::size_t encoder, const std::vector<Task>& tasks, const std::vector<VectorCache::Vector>& images,
-             const std::vector<VectorCache::Vector>& prompts);
+  void score(std::size_t reward, const std::vector<Task>& tasks, const std::vector<BatchVectors>& vectors);
 };
 
 void ScoringService::State::load(const std::vector<RewardSource>& sources, const scoring::EncoderPlace& place) {
   std::set<std::string> names;
+  scoring::EncoderShelf shelf;
   for (const RewardSource& source : sources) {
     if (!names.insert(source.name).second) {
       fail(ErrorCode::kInvalidArgument, "--reward: expected different names, found '{}' twice", source.name);
     }
-    std::shared_ptr<const clip::Encoder> known;
-    const std::string wanted = reward::Reward::load(source.folder).encoder();
-    for (const auto& encoder : encoders) {
-      if (encoder->encoder->name() == wanted) known = encoder->encoder;
-    }
-    auto [reward, encoder] = scoring::load_rewarded_encoder(source.folder, place, known);
-    const auto same = std::ranges::find_if(encoders, [&](const auto& each) { return each->encoder == encoder; });
-    const auto index = static_cast<std::size_t>(same - encoders.begin());
-    if (same == encoders.end()) encoders.push_back(std::make_unique<ServedEncoder>(encoder, options.cached_vectors));
-    encoders[index]->reads_text = encoders[index]->reads_text || reward.reads_text();
-    infos.push_back({source.name, reward.head(), reward.loss(), encoder->name(), reward.dim(), encoder->untrained(),
+    auto [reward, loaded] =
+        scoring::load_rewarded_encoder(source.folder, scoring::place_for(source.folder, place), shelf);
+    infos.push_back({source.name, reward.head(), reward.loss(), loaded.front()->name(), reward.dim(), false,
                      temperature_of(reward)});
-    rewards.push_back({std::move(reward), index});
+    std::vector<std::size_t> indices;
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
+      const auto same = std::ranges::find_if(encoders, [&](const auto& each) { return each->encoder == loaded[i]; });
+      indices.push_back(static_cast<std::size_t>(same - encoders.begin()));
+      if (same == encoders.end()) {
+        encoders.push_back(std::make_unique<ServedEncoder>(loaded[i], options.cached_vectors));
+      }
+      ServedEncoder& served = *encoders[indices.back()];
+      served.reads_text = served.reads_text || reward.needs()[i].reads_text;
+      infos.back().untrained = infos.back().untrained || loaded[i]->untrained();
+    }
+    rewards.push_back({std::move(reward), std::move(indices)});
   }
 }
 
@@ -179,36 +189,51 @@ std::vector<Task> ScoringService::State::take_batch() {
 
 bool ScoringService::State::uses(const Task& task, std::size_t encoder) const {
   const Work& work = task.job->work;
-  const std::size_t asked = work.vectors ? 1 : work.rewards.size();
-  return std::any_of(work.rewards.begin(), work.rewards.begin() + static_cast<std::ptrdiff_t>(asked),
-                     [&](std::size_t reward) { return rewards[reward].encoder == encoder; });
+  if (work.vectors) return rewards[work.rewards.front()].encoders.front() == encoder;
+  return std::ranges::any_of(work.rewards, [&](std::size_t reward) { return rewards[reward].uses(encoder); });
 }
 
 void ScoringService::State::run(const std::vector<Task>& batch) {
-  for (std::size_t encoder = 0; encoder < encoders.size(); ++encoder) {
-    std::vector<Task> tasks;
-    for (const Task& task : batch) {
-      if (uses(task, encoder) && !task.result().failure) tasks.push_back(task);
-    }
-    if (tasks.empty()) continue;
+  std::vector<BatchVectors> vectors(encoders.size());
+  for (std::size_t encoder = 0; encoder < encoders.size(); ++encoder) run_on(encoder, batch, vectors[encoder]);
+  for (std::size_t reward = 0; reward < rewards.size(); ++reward) {
     try {
-      run_on(encoder, tasks);
-    } catch (const std::exception& error) {  // of all of them, and of nobody else
-      for (const Task& task : tasks) set_failure(task, "internal", error.what());
+      score(reward, batch, vectors);
+    } catch (const std::exception& error) {  // of those that asked for it, and of nobody else
+      for (const Task& task : batch) {
+        const Work& work = task.job->work;
+        const bool asked = std::ranges::find(work.rewards, reward) != work.rewards.end();
+        if (asked && !work.vectors) set_failure(task, "internal", error.what());
+      }
     }
   }
 }
 
-void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>& tasks) {
-  const std::vector<VectorCache::Vector> prompts = prompt_vectors(*encoders[encoder], tasks);
-  const std::vector<VectorCache::Vector> images = image_vectors(*encoders[encoder], tasks);
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    ItemResult& result = tasks[i].result();
-    if (prompts[i] != nullptr) result.truncated = result.truncated || prompts[i]->truncated;
-    if (!tasks[i].job->work.vectors || result.failure) continue;
-    result.vector = (images[i] != nullptr ? images[i] : prompts[i])->values;
+void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>& batch, BatchVectors& vectors) {
+  vectors.images.resize(batch.size());
+  vectors.prompts.resize(batch.size());
+  std::vector<Task> tasks;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!uses(batch[i], encoder) || batch[i].result().failure) continue;
+    tasks.push_back(batch[i]);
+    places.push_back(i);
   }
-  score(encoder, tasks, images, prompts);
+  if (tasks.empty()) return;
+  try {
+    const std::vector<VectorCache::Vector> prompts = prompt_vectors(*encoders[encoder], tasks);
+    const std::vector<VectorCache::Vector> images = image_vectors(*encoders[encoder], tasks);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      ItemResult& result = tasks[i].result();
+      if (prompts[i] != nullptr) result.truncated = result.truncated || prompts[i]->truncated;
+      vectors.prompts[places[i]] = prompts[i];
+      vectors.images[places[i]] = images[i];
+      if (!tasks[i].job->work.vectors || result.failure) continue;
+      result.vector = (images[i] != nullptr ? images[i] : prompts[i])->values;
+    }
+  } catch (const std::exception& error) {  // of all of them, and of nobody else
+    for (const Task& task : tasks) set_failure(task, "internal", error.what());
+  }
 }
 
 /// [tasks]; null where there is no prompt.
@@ -293,34 +318,40 @@ std::vector<VectorCache::Vector> ScoringService::State::image_vectors(ServedEnco
   return vectors;
 }
 
-void ScoringService::State::score(std::size_t encoder, const std::vector<Task>& tasks,
-                                  const std::vector<VectorCache::Vector>& images,
-                                  const std::vector<VectorCache::Vector>& prompts) {
-  for (std::size_t reward = 0; reward < rewards.size(); ++reward) {
-    if (rewards[reward].encoder != encoder) continue;
-    std::vector<std::pair<std::size_t, std::size_t>> rows;  // task, and place among the rewards it asks for
-    std::vector<float> image_rows, prompt_rows;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      const Work& work = tasks[i].job->work;
-      if (work.vectors || tasks[i].result().failure) continue;
-      for (std::size_t place = 0; place < work.rewards.size(); ++place) {
-        if (work.rewards[place] != reward) continue;
-        rows.emplace_back(i, place);
-        // As the cache of a workspace rounds them.
-        for (const float value : images[i]->values) image_rows.push_back(float_from_half(half_from_float(value)));
-        if (rewards[reward].reward.reads_text()) {
-          prompt_rows.insert(prompt_rows.end(), prompts[i]->values.begin(), prompts[i]->values.end());
-        }
+void ScoringService::State::score(std::size_t reward, const std::vector<Task>& tasks,
+                                  const std::vector<BatchVectors>& vectors) {
+  const ServedReward& served = rewards[reward];
+  std::vector<std::pair<std::size_t, std::size_t>> rows;  // task, and place among the rewards it asks for
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Work& work = tasks[i].job->work;
+    if (work.vectors || tasks[i].result().failure) continue;
+    for (std::size_t place = 0; place < work.rewards.size(); ++place) {
+      if (work.rewards[place] == reward) rows.emplace_back(i, place);
+    }
+  }
+  if (rows.empty()) return;
+  const std::size_t blocks = served.encoders.size();
+  std::vector<std::vector<float>> images(blocks), prompts(blocks);
+  std::vector<reward::VectorBlock> inputs;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const BatchVectors& given = vectors[served.encoders[block]];
+    for (const auto& [task, place] : rows) {
+      // As the cache of a workspace rounds them.
+      for (const float value : given.images[task]->values) {
+        images[block].push_back(float_from_half(half_from_float(value)));
       }
+      if (!served.reward.needs()[block].reads_text) continue;
+      const std::vector<float>& text = given.prompts[task]->values;
+      prompts[block].insert(prompts[block].end(), text.begin(), text.end());
     }
-    if (rows.empty()) continue;
-    const std::lock_guard lock(head_mutex);
-    const reward::Scores scores = rewards[reward].reward.score(image_rows, prompt_rows, rows.size());
-    for (std::size_t row = 0; row < rows.size(); ++row) {
-      ItemResult& result = tasks[rows[row].first].result();
-      result.scores[rows[row].second] = scores.score[row];
-      if (!scores.deviation.empty()) result.deviations[rows[row].second] = scores.deviation[row];
-    }
+    inputs.push_back({images[block], prompts[block]});
+  }
+  const std::lock_guard lock(head_mutex);
+  const reward::Scores scores = served.reward.score(inputs, rows.size());
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    ItemResult& result = tasks[rows[row].first].result();
+    result.scores[rows[row].second] = scores.score[row];
+    if (!scores.deviation.empty()) result.deviations[rows[row].second] = scores.deviation[row];
   }
 }
 

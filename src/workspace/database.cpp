@@ -406,6 +406,9 @@ Database::Appender::~Appender() = default;
 void Database::Appender::append(std::string_view value) {
   state_->check(duckdb_append_varchar_length(state_->appender, value.data(), value.size()));
 }
+void Database::Appender::append_bytes(std::string_view value) {
+  state_->check(duckdb_append_blob(state_->appender, value.data(), value.size()));
+}
 void Database::Appender::append(double value) { state_->check(duckdb_append_double(state_->appender, value)); }
 void Database::Appender::append(std::int32_t value) { state_->check(duckdb_append_int32(state_->appender, value)); }
 void Database::Appender::append(std::int64_t value) { state_->check(duckdb_append_int64(state_->appender, value)); }

@@ -109,6 +109,7 @@ class Database::Appender {
   Appender& operator=(const Appender&) = delete;
   ~Appender();
   void append(std::string_view value);
+  void append_bytes(std::string_view value);  ///< into a BLOB
   void append(double value);
   void append(std::int32_t value);
   void append(std::int64_t value);

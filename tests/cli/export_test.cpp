@@ -104,7 +104,7 @@ TEST_F(ExportCommandTest, BadOptionsSayWhatIsExpected) {
   const LineRun unknown = run("xlsx", {"--out", out("x")});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_THAT(unknown.err,
-              AllOf(HasSubstr("csv, parquet, dpo, webdataset, clip-retrieval or onnx"), HasSubstr("'xlsx'")));
+              AllOf(HasSubstr("csv, parquet, weights, dpo, webdataset, clip-retrieval or onnx"), HasSubstr("'xlsx'")));
   EXPECT_EQ(run("csv").code, 2);
   EXPECT_EQ(run("csv", {"--table", "nonsense", "--out", out("x")}).code, 2);
   EXPECT_EQ(run("webdataset", {"--shard-size", "0", "--out", out("x")}).code, 2);

@@ -130,6 +130,39 @@ TEST_F(ModelsPullTest, BringsWhatIsNeededOnceAndEveryCommandFindsIt) {
   EXPECT_EQ(hub_.requests().size(), requests);
 }
 
+TEST_F(ModelsPullTest, AScorersPartsComeByItsName) {
+  const LineRun before = run_line({"models", "info", "clipscore", "--json"});
+  ASSERT_EQ(before.code, 0) << before.err;
+  EXPECT_THAT(before.json()["scorer"]["problem"].get<std::string>(), HasSubstr("`imagerank models pull clipscore`"));
+  const LineRun run = pull({}, "clipscore");
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto json = run.json();
+  EXPECT_EQ(json["scorer"], "clipscore");
+  EXPECT_TRUE(json["problem"].is_null()) << json["problem"];
+  ASSERT_EQ(json["pulls"].size(), 1U);  // its own repository has a tokenizer
+  EXPECT_EQ(json["pulls"][0]["repository"], kName);
+  EXPECT_TRUE(run_line({"models", "info", "clipscore", "--json"}).json()["scorer"]["problem"].is_null());
+  EXPECT_EQ(pull({"--revision", "v2"}, "clipscore").code, 2);
+}
+
+TEST(ScorerPull, TakesItsOwnWeightsOfSeveral) {
+  test::HubServer hub("xswu/HPSv2", hub::RepositoryKind::kModel);
+  const test::TemporaryFolder folder;
+  const Variable endpoint("HF_ENDPOINT", hub.endpoint()), home("HF_HOME", (folder / "hf").string());
+  const Variable cache("HF_HUB_CACHE", ""), token("HF_TOKEN", ""), no_proxy("no_proxy", "127.0.0.1");
+  for (const char* name : {"HPS_v2.pt", "HPS_v2_compressed.pt", "HPS_v2.1_compressed.pt"}) {
+    hub.files[name] = {std::string("weights ") + name, true};
+  }
+  for (const auto& [scorer, file] :
+       {std::pair("hpsv2", "HPS_v2_compressed.pt"), std::pair("hpsv2.1", "HPS_v2.1_compressed.pt")}) {
+    const LineRun run = run_line({"models", "pull", scorer, "--dry-run", "--json"});
+    ASSERT_EQ(run.code, 0) << run.err;
+    const auto json = run.json();
+    ASSERT_EQ(json["pulls"][0]["files"].size(), 1U);
+    EXPECT_EQ(json["pulls"][0]["files"][0]["path"], file);
+  }
+}
+
 /// The recorded name leads to the commit that was used, whatever `main` becomes.
 TEST_F(ModelsPullTest, ARewardFindsItsEncoderAgainByName) {
   ASSERT_EQ(pull().code, 0);

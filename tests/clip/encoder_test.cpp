@@ -94,6 +94,38 @@ TEST_F(EncoderOfRandomWeights, TheHashFollowsEveryFile) {
   }
 }
 
+/// What a published scorer changes is another encoder; what it only repeats is the same one.
+TEST_F(EncoderOfRandomWeights, RulesOfAScorerAreInVectorsAndName) {
+  const Encoder plain = load();
+  EncoderOptions prefixed;
+  prefixed.rules.text_prefix = "a red circle ";
+  const Encoder with_prefix = load(prefixed);
+  EXPECT_NE(with_prefix.name(), plain.name());
+  const std::vector<std::string> rest = {"on the left"}, whole = {"a red circle on the left"};
+  EXPECT_EQ(with_prefix.embed_texts(rest).values, plain.embed_texts(whole).values);
+  EncoderOptions same;
+  same.rules.crop_rounding = images::CropRounding::kDown;  // as its preprocessor_config.json says
+  EXPECT_EQ(load(same).name(), plain.name());
+  EncoderOptions other = same;
+  other.rules.crop_rounding = images::CropRounding::kEven;
+  EXPECT_NE(load(other).name(), plain.name());
+  EXPECT_EQ(load(other).preprocessing().crop_rounding, images::CropRounding::kEven);
+  other.allow_untrained = true;
+  EXPECT_EQ(encoder_name(model(), other), load(other).name());
+  // Without files of its own it is prepared as CLIP is, but only where a scorer says how.
+  const auto bare = *folder_ / "bare";
+  std::filesystem::copy(model(), bare);
+  std::filesystem::remove(bare / "preprocessor_config.json");
+  EXPECT_THROW((void)Encoder::load(bare.string(),
+                                   [] {
+                                     EncoderOptions options;
+                                     options.allow_untrained = true;
+                                     return options;
+                                   }()),
+               Error);
+  EXPECT_EQ(Encoder::load(bare.string(), other).preprocessing().crop_size, 64);
+}
+
 TEST_F(EncoderOfRandomWeights, OneImageIsLikeTheSameInABatch) {
   const Encoder encoder = load();
   const std::vector<float> input = pixels(4);

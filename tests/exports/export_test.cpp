@@ -172,7 +172,7 @@ TEST_F(ExportTest, AnyTableAsParquet) {
 }
 
 TEST_F(ExportTest, PairsForDpo) {
-  const ExportCounts counts = export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
+  const ExportCounts counts = export_dpo(workspace_, of("pairs"), {}, out("d.jsonl"), {});
   EXPECT_EQ(counts.rows, 2);
   const std::map<std::string, std::int64_t> skipped = {{"missing_image", 1}, {"tie", 2}};
   EXPECT_EQ(counts.skipped, skipped);
@@ -200,7 +200,7 @@ TEST_F(ExportTest, TextsOfPairsAreEscaped) {
                                       "image_b, 0.1::DOUBLE AS p_a, 1.0::DOUBLE AS weight, 'train' AS split",
                                       workspace::sql_literal(prompt)),
                           workspace_.table_path("pairs"));
-  export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
+  export_dpo(workspace_, of("pairs"), {}, out("d.jsonl"), {});
   const auto rows = lines("d.jsonl");
   ASSERT_THAT(rows, SizeIs(1));
   EXPECT_EQ(rows[0]["prompt"], prompt);
@@ -210,7 +210,7 @@ TEST_F(ExportTest, TextsOfPairsAreEscaped) {
 TEST_F(ExportTest, PairsWithoutFilesAreKeptOnRequest) {
   ExportSettings settings = of("pairs");
   settings.allow_missing = true;
-  const ExportCounts counts = export_dpo(workspace_, settings, out("d.jsonl"), {});
+  const ExportCounts counts = export_dpo(workspace_, settings, {}, out("d.jsonl"), {});
   EXPECT_EQ(counts.rows, 3);
   const std::map<std::string, std::int64_t> skipped = {{"tie", 2}};
   EXPECT_EQ(counts.skipped, skipped);
@@ -221,7 +221,7 @@ TEST_F(ExportTest, PairsWithoutFilesAreKeptOnRequest) {
 TEST_F(ExportTest, WhatLeavesNothingWritesNothing) {
   std::filesystem::remove_all(folder_ / "w/images");
   expect_error(ErrorCode::kNotFound, "missing_image: 3",
-               [&] { export_dpo(workspace_, of("pairs"), out("d.jsonl"), {}); });
+               [&] { export_dpo(workspace_, of("pairs"), {}, out("d.jsonl"), {}); });
   expect_error(ErrorCode::kNotFound, "missing_image: 3",
                [&] { export_webdataset(workspace_, of("points"), out("shards"), {}); });
   ExportSettings other = of("points");
@@ -286,7 +286,7 @@ TEST_F(ExportTest, ImagesInShardsAreReadWhereTheyLie) {
   EXPECT_EQ(counts.skipped, (std::map<std::string, std::int64_t>{{"missing_image", 1}}));
   EXPECT_EQ(read_tar(out("shards") / "00000.tar")[0], std::pair(std::string("000000000.jpg"), bytes));
   EXPECT_EQ(counts.in_shards, 0) << "copied";
-  const ExportCounts pairs = export_dpo(workspace_, of("pairs"), out("d.jsonl"), {});
+  const ExportCounts pairs = export_dpo(workspace_, of("pairs"), {}, out("d.jsonl"), {});
   EXPECT_EQ(load_file(lines("d.jsonl")[0]["rejected"].get<std::string>()), bytes);
   const auto in_shard = [](const nlohmann::json& pair) {
     return pair["chosen_uid"] == "b" || pair["rejected_uid"] == "b";
@@ -372,7 +372,7 @@ TEST_F(ExportTest, TablesThatDoNotFitAreNamed) {
   expect_error(ErrorCode::kInvalidArgument, "'nonsense'",
                [&] { export_csv(workspace_, of("nonsense"), out("x"), {}); });
   expect_error(ErrorCode::kNotFound, "perturb", [&] { export_csv(workspace_, of("perturbed"), out("x"), {}); });
-  expect_error(ErrorCode::kInvalidArgument, "pairs", [&] { export_dpo(workspace_, of("points"), out("x"), {}); });
+  expect_error(ErrorCode::kInvalidArgument, "pairs", [&] { export_dpo(workspace_, of("points"), {}, out("x"), {}); });
   expect_error(ErrorCode::kInvalidArgument, "points or rankings",
                [&] { export_webdataset(workspace_, of("pairs"), out("x"), {}); });
   ExportSettings split = of("images");
