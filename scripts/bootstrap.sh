@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what imagerank builds with on Debian 12: packages from apt; from npm DuckDB's library and header, what the pages of
-# reports are built from, and the ONNX Runtime that tests run exported graphs in.
+# Installs what imagerank builds with on Debian 12: packages from apt; from npm DuckDB's library and header, what the pages
+# of reports and of the server are built from, and the ONNX Runtime that tests run exported graphs in.
 # Idempotent and silent when nothing is missing. Asks for nothing; uses sudo only when not root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -101,7 +101,7 @@ if [[ ! -e $onnxruntime_dir/complete ]]; then
   touch "$onnxruntime_dir/complete"
 fi
 
-# What web/ bundles into reports: Observable Plot, and Vite to bundle it. A copy of the lock file says what is installed.
+# What web/ bundles: Observable Plot for reports, Preact for the server's pages, Vite; what tests drive a browser with. A copy of the lock file says what is installed.
 if ! cmp -s web/package-lock.json web/node_modules/.installed-lock; then
   echo "bootstrap: installing the packages of web/" >&2
   npm ci --prefix web --silent --ignore-scripts --no-audit --no-fund >/dev/null

@@ -233,5 +233,18 @@ TEST_F(PagesTest, ADatabaseThatIsGoneIsToldAndTheVoteCanComeAgain) {
   EXPECT_EQ(stored(), 1U);
 }
 
+TEST_F(PagesTest, ALockedDatabaseIsToldAndTheVoteCanComeAgain) {
+  const std::string token = begin();
+  const json set = get("/v1/sets/next", 200, token)["set"];
+  const json vote = {{"set", set["id"]}, {"choice", nullptr}};
+  votes::VoteStore other(url(), votes::VoteStore::Mode::kWrite);
+  other.transact([&] {  // which holds SQLite's only place to write
+    EXPECT_THAT(post("/v1/votes", vote, 503, token)["error"]["message"].get<std::string>(), HasSubstr("locked"));
+  });
+  EXPECT_EQ(stored(), 0U);
+  post("/v1/votes", vote, 201, token);
+  EXPECT_EQ(stored(), 1U);
+}
+
 }  // namespace
 }  // namespace imagerank::serving
