@@ -68,7 +68,7 @@ std::vector<NamedPrompt> read_jsonl(const fs::path& path) {
     const bool good = object.is_object() && object.contains("prompt") && object["prompt"].is_string() &&
                       (!object.contains("folder") || object["folder"].is_string());
     if (!good) {
-      fail(ErrorCode::kCorruptData, "{}: line {}: expected {{\"prompt\": text, \"folder\": text}}, found {}",
+      fail(ErrorCode::kCorruptData, R"({}: line {}: expected {{"prompt": text, "folder": text}}, found {})",
            path.string(), i + 1, lines[i].substr(0, 60));
     }
     NamedPrompt prompt{object["prompt"], std::nullopt};

@@ -54,7 +54,7 @@ Estimate mean_of_groups(const PromptScores& values, const Grouping& grouping, co
       if (row[column + 1] == 0.0) return std::nullopt;
       result += row[column] / row[column + 1];
     }
-    return result / static_cast<double>(columns / 2);
+    return result / static_cast<double>(grouping.groups.size());
   };
   const std::optional<double> value = mean(total);
   if (!value) return {};
@@ -101,7 +101,7 @@ LeaderboardRow make_row(std::size_t generator, const PromptScores& values, std::
         score.prompts += inside(prompt) && finite(values[prompt]) ? 1 : 0;
       }
       score.batch_deviation = batch_deviation(values, grouping, group, batch);
-      groups.push_back(std::move(score));
+      groups.push_back(score);
     }
   }
   return row;

@@ -7,7 +7,6 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "reward/published_scorers.h"
-#include "reward/reward_files.h"
 
 namespace imagerank::reward {
 namespace {
@@ -85,12 +84,12 @@ std::vector<MixtureTerm> parse_mixture(const nlohmann::json& record, const std::
 }
 
 void save_mixture(const std::filesystem::path& folder, const nlohmann::json& record) {
-  write_file_atomically(record_path(folder), record.dump(2) + "\n");
+  write_file_atomically(folder / "reward.json", record.dump(2) + "\n");
 }
 
 Mixture::Mixture(const std::vector<MixtureTerm>& terms, const std::filesystem::path& folder,
                  const EncoderPlace& encoder) {
-  thread_local int nested = 0;
+  static thread_local int nested = 0;
   struct Depth {
     Depth() { ++nested; }
     ~Depth() { --nested; }

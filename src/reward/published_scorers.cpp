@@ -148,7 +148,7 @@ std::string find_scorer_model(const PublishedScorer& scorer) {
 
 fs::path find_scorer_head(const PublishedScorer& scorer) {
   const fs::path folder = scorers_folder();
-  const fs::path put_here = folder / scorer.head.file;
+  fs::path put_here = folder / scorer.head.file;
   if (!folder.empty() && is_file(put_here)) return put_here;
   if (const auto pulled = find_pulled(scorer.head.repository); pulled && is_file(*pulled / scorer.head.file)) {
     return *pulled / scorer.head.file;

@@ -45,7 +45,7 @@ bool ScoredRewards::untrained() const {
   return std::ranges::any_of(seen_, [](const Seen& seen) { return seen.encoder->untrained(); });
 }
 
-void ScoredRewards::encode_texts(Seen& seen, std::size_t count, const Prompt& prompt) const {
+void ScoredRewards::encode_texts(Seen& seen, std::size_t count, const Prompt& prompt) {
   if (seen.texts.size() > kMaxKeptPrompts) seen.texts.clear();
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < count; ++i) {

@@ -42,7 +42,7 @@ class ScoredRewards {
     std::unordered_map<std::string, Text> texts;  ///< kept from run to run
     std::vector<float> images;                    ///< [count, dim], as the cache rounds them
   };
-  void encode_texts(Seen& seen, std::size_t count, const Prompt& prompt) const;
+  static void encode_texts(Seen& seen, std::size_t count, const Prompt& prompt);
   void encode_images(Seen& seen, std::size_t count, const Source& source, std::vector<ScoredImage>& failures) const;
   void score(std::size_t reward, const std::vector<std::size_t>& rows, const Prompt& prompt,
              std::vector<ScoredImage>& results) const;
