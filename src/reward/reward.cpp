@@ -218,7 +218,7 @@ Reward Reward::load(const std::filesystem::path& place, const EncoderPlace& enco
     if (const auto* const scorer = find_scorer(place.string())) return Reward(State::of_scorer(*scorer, encoder));
   }
   nlohmann::json record = load_record(place);
-  const bool is_mixture = record.value("head", "") == "mixture";
+  const bool is_mixture = record.contains("head") && record["head"] == "mixture";
   if (encoder.hps_antialias && !is_mixture) {
     fail(ErrorCode::kInvalidArgument, "--hps-antialias: expected hpsv2 or hpsv2.1, found {}", place.string());
   }
