@@ -34,15 +34,16 @@ peer() {
   "$load" 18081 / raw "$scratch/jpeg" 64 "$seconds"
   kill %% && wait %% 2>/dev/null || true
 }
-embedded() {  # images/s between two numbers of files, so that start-up does not count
+embedded() {  # images/s between two numbers of files, so that start-up does not count; for as long as a server is loaded
   local files=("$scratch"/jpeg/*) times=()
-  for count in 64 512; do
-    printf '%s\n' "${files[@]:0:count}" >"$scratch/serve_$count.txt"
+  for turns in 1 3; do
+    for _ in $(seq "$turns"); do printf '%s\n' "${files[@]}"; done >"$scratch/serve_files.txt"
     local start=$EPOCHREALTIME
-    "$program" embed --model "$scratch/model" --images "@$scratch/serve_$count.txt" --out "$scratch/serve.npy" --precision bf16 --allow-untrained --quiet >"$scratch/serve.log"
+    "$program" embed --model "$scratch/model" --images "@$scratch/serve_files.txt" --out "$scratch/serve.npy" --precision bf16 \
+      --allow-untrained --quiet >"$scratch/serve.log"
     times+=("$(python3 -c "print($EPOCHREALTIME - $start)")")
   done
-  python3 -c "print('{\"images_per_s\": %.1f}' % (448 / (${times[1]} - ${times[0]})))"
+  python3 -c "print('{\"images_per_s\": %.1f}' % (2 * ${#files[@]} / (${times[1]} - ${times[0]})))"
 }
 rm -f "$scratch"/serve_*.jsonl
 for _ in $(seq "$rounds"); do

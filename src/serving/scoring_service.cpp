@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "clip/models.h"
 #include "core/fail.h"
 #include "core/half.h"
 #include "core/hash.h"
@@ -157,6 +158,7 @@ void ScoringService::State::load(const std::vector<RewardSource>& sources, const
 }
 
 void ScoringService::State::work() {
+  clip::set_tower_threads(1);  // workers are as many as cores: a product's own threads would only get in their way
   for (;;) {
     const std::vector<Task> batch = take_batch();  // gone before the next is waited for: it holds requests
     if (batch.empty()) return;
