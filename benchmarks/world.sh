@@ -50,8 +50,8 @@ for row in table["rewards"]:
     strict = one["metrics"]["pair_accuracy_strict_micro"]
     ece = one["metrics"]["ece"]["value"]
     probe = next((p for p in one["probes"]["results"] if "attribute" in p["name"]), None)
-    print(f"{row['name']:28} {100 * row['validation']:6.2f} {100 * strict['value']:6.2f}   {100 * strict['low']:.2f} to {100 * strict['high']:.2f}"
-          f"  {one['way_to_oracle']:.3f} {'  -  ' if ece is None else f'{100 * ece:.2f}'}  {probe and probe['share_rising']}")
+    print(f"{row['name']:28} {100 * row['validation']['pair_accuracy_strict_micro']['value']:6.2f} {100 * strict['value']:6.2f}   {100 * strict['low']:.2f} to {100 * strict['high']:.2f}"
+          f"  {one['way_to_oracle']:.3f} {'  -  ' if ece is None else f'{100 * ece:.2f}'}  {probe and round(probe['share_rising']['value'], 3)}")
 print("chosen on validation:", table["chosen"])
 wanted = {("interaction-ce", "interaction-bt"), ("mlp-ce", "mlp-bt"), ("clip-bt", "clip-bt-prompt-0.1"), ("clip-bt", "clip-bt-prompt-0.5"),
           ("clip-bt", "tuned-bt"), ("interaction-bt", "interaction-bt-prompt-0.1"), ("interaction-bt", "interaction-bt-prompt-0.5")}

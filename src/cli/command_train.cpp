@@ -126,9 +126,9 @@ void print(std::ostream& out, const nlohmann::json& record, const reward::TrainR
   }
   const nlohmann::json& calibration = record["calibration"];
   if (calibration["temperature"].is_number()) {
-    out << fmt::format("p(a over b) = sigmoid(difference / {:.4f} - {:.4f}); scores {:.4f} +- {:.4f}\n",
-                       calibration["temperature"].get<double>(), calibration["tie_width"].get<double>(),
-                       calibration["mean"].get<double>(), calibration["standard_deviation"].get<double>());
+    out << fmt::format("p(a over b) = sigmoid(difference / {:.4f}) where one is preferred; scores {:.4f} +- {:.4f}\n",
+                       calibration["temperature"].get<double>(), calibration["mean"].get<double>(),
+                       calibration["standard_deviation"].get<double>());
   }
   out << fmt::format("{} in {:.1f} s{}\n", folder.string(), record["seconds"].get<double>(),
                      report.up_to_date ? " (trained before; nothing has changed)" : "");

@@ -93,9 +93,8 @@ std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Re
   const auto found = reward.record().find("calibration");
   if (found == reward.record().end() || !found->is_object()) return std::nullopt;
   const auto temperature = number_at(*found, "temperature");
-  const double width = number_at(*found, "tie_width").value_or(0.0);
-  if (!temperature || !(*temperature > 0.0) || !(width >= 0.0)) return std::nullopt;
-  return evaluation::PairCalibration{*temperature, width};
+  if (!temperature || !(*temperature > 0.0)) return std::nullopt;
+  return evaluation::PairCalibration{*temperature, number_at(*found, "tie_width")};
 }
 
 CachedVectors::CachedVectors(const workspace::Workspace& workspace, const reward::Reward& reward,

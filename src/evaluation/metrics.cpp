@@ -257,14 +257,7 @@ double strict_credit(double p_a, double score_a, double score_b) noexcept {
 }
 
 double pair_probability(double score_a, double score_b, const PairCalibration& calibration) noexcept {
-  const double difference = (score_a - score_b) / calibration.temperature;
-  // sigmoid(d - w) / (sigmoid(d - w) + sigmoid(-d - w)), in a form that cannot divide by zero.
-  const double odds_against = std::exp(-difference);
-  const double width = std::exp(calibration.tie_width);
-  if (!std::isfinite(odds_against)) return 0.0;
-  const double wins = 1.0 / (1.0 + width * odds_against);
-  const double loses = odds_against / (odds_against + width);
-  return wins / (wins + loses);
+  return 1.0 / (1.0 + std::exp((score_b - score_a) / calibration.temperature));
 }
 
 double pickscore_credit(double p_a, double score_a, double score_b, double threshold) noexcept {

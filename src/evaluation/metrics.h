@@ -134,14 +134,13 @@ inline constexpr std::size_t kCalibrationBins = 15;
 /// 1 if the winner scores higher, else 0: an equal score is wrong, so that a constant gets 0, never 1 or 0.5.
 /// Source: the `>` of ImageReward's test.py. Call for strict pairs only.
 [[nodiscard]] double strict_credit(double p_a, double score_a, double score_b) noexcept;
-/// How a head's differences of score become probabilities, as reward.json's "calibration" has it: a beats b with
-/// sigmoid(difference / temperature - tie_width), b beats a with the same of the opposite, else it is a tie.
+/// How a head's differences of score become probabilities, as reward.json's "calibration" has it.
 struct PairCalibration {
-  double temperature = 1.0;  ///< above 0
-  double tie_width = 0.0;    ///< 0 or more
+  double temperature = 1.0;         ///< above 0
+  std::optional<double> tie_width;  ///< a tie is likeliest while |difference| / temperature is below it
 };
-/// The probability that a is preferred to b if one of them is. Without calibration it is that of a pair loss,
-/// 1 / (1 + exp(score_b - score_a)). Source: Bradley and Terry 1952; the width of ties: Rao and Kupper 1967.
+/// The probability that a is preferred to b if one of them is: 1 / (1 + exp((score_b - score_a) / temperature)).
+/// Source: Bradley and Terry 1952; with Davidson's ties (1970) it is the same.
 [[nodiscard]] double pair_probability(double score_a, double score_b, const PairCalibration& calibration = {}) noexcept;
 /// PickScore's rule: a tie is predicted where |p - (1 - p)| <= threshold, p = 1 / (1 + exp(score_b - score_a));
 /// 1 for the right one of the three answers, 0.5 if exactly one of truth and prediction is a tie, else 0.

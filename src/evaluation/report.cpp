@@ -29,7 +29,8 @@ Json subject_json(Subject subject) {
 
 Json calibration_json(const std::optional<PairCalibration>& calibration) {
   if (!calibration) return nullptr;
-  return {{"temperature", calibration->temperature}, {"tie_width", calibration->tie_width}};
+  return {{"temperature", calibration->temperature},
+          {"tie_width", calibration->tie_width ? Json(*calibration->tie_width) : Json(nullptr)}};
 }
 
 Json by_split(const std::array<std::uint64_t, 3>& counts) {

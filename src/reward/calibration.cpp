@@ -19,72 +19,58 @@ struct Outcome {
   double a = 0.0, b = 0.0, tie = 0.0;  ///< shares, times the weight
 };
 
-struct Point {
-  double slope = 1.0;  ///< 1 / temperature
-  double width = 0.0;
-};
-
-/// Value, gradient and Hessian of the negative log likelihood.
+/// A convex function of one number, and its first two derivatives.
 struct Expansion {
-  double value = 0.0;
-  double by_slope = 0.0, by_width = 0.0;
-  double slope_slope = 0.0, slope_width = 0.0, width_width = 0.0;
+  double value = 0.0, slope = 0.0, curvature = 0.0;
 };
 
-Expansion expand(const std::vector<Outcome>& outcomes, const Point& point, bool has_ties) {
+/// Newton's method with halved steps.
+template <typename Expand>
+double minimise(double at, const Expand& expand) {
+  Expansion here = expand(at);
+  for (int round = 0; round < 200 && here.curvature > 0.0; ++round) {
+    const double step = here.slope / here.curvature;
+    double share = 1.0;
+    Expansion there = expand(at - step);
+    while (!(there.value <= here.value) && share > 1e-12) {
+      share *= 0.5;
+      there = expand(at - share * step);
+    }
+    if (share <= 1e-12) break;
+    at -= share * step;
+    const double gain = here.value - there.value;
+    here = there;
+    if (gain <= 1e-14 * (1.0 + std::abs(here.value))) break;
+  }
+  return at;
+}
+
+/// Negative log likelihood of the winners, where there is one, by 1 / temperature.
+Expansion expand_winners(const std::vector<Outcome>& outcomes, double inverse) {
   Expansion sum;
-  // Of log(e^(2w) - 1), which belongs to each tie.
-  const double shrink = has_ties ? -std::expm1(-2.0 * point.width) : 1.0;
-  const double log_ties = has_ties ? 2.0 * point.width + std::log(shrink) : 0.0;
   for (const Outcome& outcome : outcomes) {
-    const double d = outcome.difference;
-    const double not_b = outcome.a + outcome.tie;
-    const double not_a = outcome.b + outcome.tie;
-    const double of_a = point.slope * d - point.width;
-    const double of_b = -point.slope * d - point.width;
-    const double p_a = sigmoid(of_a);
-    const double p_b = sigmoid(of_b);
-    sum.value += not_b * softplus(-of_a) + not_a * softplus(-of_b) - outcome.tie * log_ties;
-    sum.by_slope += d * (not_a * (1.0 - p_b) - not_b * (1.0 - p_a));
-    sum.by_width += not_b * (1.0 - p_a) + not_a * (1.0 - p_b) - outcome.tie * 2.0 / shrink;
-    const double curve_a = not_b * p_a * (1.0 - p_a);
-    const double curve_b = not_a * p_b * (1.0 - p_b);
-    sum.slope_slope += d * d * (curve_a + curve_b);
-    sum.slope_width += d * (curve_b - curve_a);
-    sum.width_width += curve_a + curve_b + outcome.tie * 4.0 * std::exp(-2.0 * point.width) / (shrink * shrink);
+    const double x = inverse * outcome.difference;
+    const double p = sigmoid(x);
+    sum.value += outcome.a * softplus(-x) + outcome.b * softplus(x);
+    sum.slope += outcome.difference * (outcome.b * p - outcome.a * (1.0 - p));
+    sum.curvature += outcome.difference * outcome.difference * (outcome.a + outcome.b) * p * (1.0 - p);
   }
   return sum;
 }
 
-Point newton(const std::vector<Outcome>& outcomes, bool has_ties) {
-  Point point{1.0, has_ties ? 0.5 : 0.0};
-  Expansion here = expand(outcomes, point, has_ties);
-  for (int round = 0; round < 200; ++round) {
-    Point step;
-    if (has_ties) {
-      const double determinant = here.slope_slope * here.width_width - here.slope_width * here.slope_width;
-      if (!(determinant > 0.0)) break;
-      step.slope = (here.width_width * here.by_slope - here.slope_width * here.by_width) / determinant;
-      step.width = (here.slope_slope * here.by_width - here.slope_width * here.by_slope) / determinant;
-    } else {
-      step = {here.by_slope / here.slope_slope, 0.0};
-    }
-    double share = 1.0;
-    Point next;
-    Expansion there;
-    for (; share > 1e-12; share *= 0.5) {
-      next = {point.slope - share * step.slope, point.width - share * step.width};
-      if (has_ties && next.width <= 0.0) continue;
-      there = expand(outcomes, next, has_ties);
-      if (there.value <= here.value) break;
-    }
-    const double gain = here.value - there.value;
-    if (share <= 1e-12) break;
-    point = next;
-    here = there;
-    if (gain <= 1e-14 * (1.0 + std::abs(here.value))) break;
+/// That of ties against winners, by half the width.
+Expansion expand_ties(const std::vector<Outcome>& outcomes, double inverse, double half_width) {
+  Expansion sum;
+  for (const Outcome& outcome : outcomes) {
+    const double x = 0.5 * std::abs(inverse * outcome.difference);
+    const double log_winners = x + std::log1p(std::exp(-2.0 * x));
+    const double p = sigmoid(half_width - log_winners);
+    const double strict = outcome.a + outcome.b;
+    sum.value += outcome.tie * softplus(log_winners - half_width) + strict * softplus(half_width - log_winners);
+    sum.slope += strict * p - outcome.tie * (1.0 - p);
+    sum.curvature += (strict + outcome.tie) * p * (1.0 - p);
   }
-  return point;
+  return sum;
 }
 
 }  // namespace
@@ -109,11 +95,15 @@ std::optional<PairCalibration> calibrate_pairs(std::span<const double> differenc
                         weight * (1.0 - std::abs(lead))});
   }
   outcomes.push_back({1.0, 0.5, 0.5, 0.0});
-  const bool has_ties = ties > 0.0;
-  const Point best = newton(outcomes, has_ties);
-  if (!(best.slope > 1e-4)) return std::nullopt;
+  const double inverse = minimise(1.0, [&](double value) { return expand_winners(outcomes, value); });
+  if (!(inverse > 1e-4)) return std::nullopt;
   outcomes.pop_back();
-  return PairCalibration{scale / best.slope, best.width, expand(outcomes, best, has_ties).value / total};
+  PairCalibration fitted{scale / inverse, std::nullopt, expand_winners(outcomes, inverse).value / total};
+  if (!(ties > 0.0)) return fitted;
+  const double half = minimise(0.0, [&](double value) { return expand_ties(outcomes, inverse, value); });
+  fitted.tie_width = 2.0 * half;
+  fitted.log_loss += expand_ties(outcomes, inverse, half).value / total;
+  return fitted;
 }
 
 nlohmann::json calibrate(const Examples& examples, const ScoreRows& score) {
@@ -147,7 +137,7 @@ nlohmann::json calibrate(const Examples& examples, const ScoreRows& score) {
     }
     if (const auto fitted = calibrate_pairs(differences, p_a, weights)) {
       record["temperature"] = fitted->temperature;
-      record["tie_width"] = fitted->tie_width;
+      if (fitted->tie_width) record["tie_width"] = *fitted->tie_width;
       record["log_loss"] = fitted->log_loss;
     }
   }

@@ -9,14 +9,15 @@
 namespace imagerank::reward {
 namespace {
 
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+/// Of a won pair, of a tie: Davidson's.
+double p_won(double x, double width) { return std::exp(x / 2) / (2 * std::cosh(x / 2) + std::exp(width / 2)); }
+double p_tie(double x, double width) { return std::exp(width / 2) / (2 * std::cosh(x / 2) + std::exp(width / 2)); }
 
 double log_loss(const std::vector<double>& d, const std::vector<float>& p, double temperature, double width) {
   double sum = 0.0;
   for (std::size_t i = 0; i < d.size(); ++i) {
-    const double a = sigmoid(d[i] / temperature - width);
-    const double b = sigmoid(-d[i] / temperature - width);
-    sum -= std::log(p[i] > 0.6F ? a : p[i] < 0.4F ? b : 1.0 - a - b);
+    const double x = d[i] / temperature;
+    sum -= std::log(p[i] > 0.6F ? p_won(x, width) : p[i] < 0.4F ? p_won(-x, width) : p_tie(x, width));
   }
   return sum / static_cast<double>(d.size());
 }
@@ -27,8 +28,8 @@ TEST(Calibration, FindsTheTemperatureAndWidthThatMadeTheChoices) {
   std::vector<float> p;
   for (int i = 0; i < 20000; ++i) {
     d.push_back(3.0 * random.normal());
-    const double a = sigmoid(d.back() / 2.5 - 0.4);
-    const double b = sigmoid(-d.back() / 2.5 - 0.4);
+    const double a = p_won(d.back() / 2.5, 0.8);
+    const double b = p_won(-d.back() / 2.5, 0.8);
     const double u = random.uniform();
     p.push_back(u < a ? 1.0F : u < a + b ? 0.0F : 0.5F);
   }
@@ -36,13 +37,26 @@ TEST(Calibration, FindsTheTemperatureAndWidthThatMadeTheChoices) {
   const auto fitted = calibrate_pairs(d, p, weights);
   ASSERT_TRUE(fitted);
   EXPECT_NEAR(fitted->temperature, 2.5, 0.1);
-  EXPECT_NEAR(fitted->tie_width, 0.4, 0.02);
-  // A minimum: every neighbour is worse. And the value is the log loss itself.
-  EXPECT_NEAR(fitted->log_loss, log_loss(d, p, fitted->temperature, fitted->tie_width), 1e-9);
-  for (const double factor : {0.97, 1.03}) {
-    EXPECT_GT(log_loss(d, p, factor * fitted->temperature, fitted->tie_width), fitted->log_loss);
-    EXPECT_GT(log_loss(d, p, fitted->temperature, factor * fitted->tie_width), fitted->log_loss);
+  EXPECT_NEAR(fitted->tie_width.value(), 0.8, 0.05);
+  EXPECT_NEAR(fitted->log_loss, log_loss(d, p, fitted->temperature, *fitted->tie_width), 1e-9);
+  // A minimum in the width; the temperature is that of the winners alone.
+  for (const double factor : {0.9, 1.1}) {
+    EXPECT_GT(log_loss(d, p, fitted->temperature, factor * *fitted->tie_width), fitted->log_loss);
   }
+}
+
+TEST(Calibration, TiesDoNotMakeWinnersLessSure) {
+  // Three of four pairs of difference 2 are won; ties, as many again, come about whatever the difference.
+  std::vector<double> d;
+  std::vector<float> p;
+  for (int i = 0; i < 4000; ++i) {
+    d.insert(d.end(), {2.0, i % 2 == 0 ? 0.0 : 6.0});
+    p.insert(p.end(), {i % 4 == 0 ? 0.0F : 1.0F, 0.5F});
+  }
+  const auto fitted = calibrate_pairs(d, p, std::vector<float>(d.size(), 1.0F));
+  ASSERT_TRUE(fitted);
+  EXPECT_NEAR(fitted->temperature, 2.0 / std::log(3.0), 2e-3);
+  EXPECT_TRUE(fitted->tie_width);
 }
 
 TEST(Calibration, WithoutTiesByHand) {
@@ -53,7 +67,7 @@ TEST(Calibration, WithoutTiesByHand) {
   const auto fitted = calibrate_pairs(d, p, std::vector<float>(d.size(), 1.0F));
   ASSERT_TRUE(fitted);
   EXPECT_NEAR(fitted->temperature, 2.0 / std::log(3.0), 2e-3);
-  EXPECT_EQ(fitted->tie_width, 0.0);
+  EXPECT_FALSE(fitted->tie_width);
 }
 
 TEST(Calibration, AllRightIsFiniteAndAllWrongIsNone) {
