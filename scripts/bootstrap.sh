@@ -28,8 +28,11 @@ packages=(
 )
 # Only the presets `tidy` and `fuzz` and `make format|lint` need these.
 if [[ "${IMAGERANK_BOOTSTRAP_LINT:-0}" == 1 ]]; then packages+=(clang-format-19 clang-tidy-19); fi
-# Only tests need these, and skip without them: a database server to start, and a browser. `make test` asks for them.
-if [[ "${IMAGERANK_BOOTSTRAP_TESTS:-0}" == 1 ]]; then packages+=(postgresql chromium); fi
+# Only tests need these, and skip without them: a database server to start, a browser, and what the references of published
+# scorers and the client in Python are written in. `make test` asks for them.
+if [[ "${IMAGERANK_BOOTSTRAP_TESTS:-0}" == 1 ]]; then
+  packages+=(postgresql chromium python3-numpy python3-pil python3-torch python3-torchvision)
+fi
 # Only the `fuzz` preset needs these.
 if [[ "${IMAGERANK_BOOTSTRAP_FUZZ:-0}" == 1 ]]; then packages+=(clang-19 libclang-rt-19-dev); fi
 

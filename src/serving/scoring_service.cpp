@@ -78,7 +78,8 @@ std::optional<double> temperature_of(const reward::Reward& reward) {
   if (calibration == reward.record().end() || !calibration->is_object()) return std::nullopt;
   const auto temperature = calibration->find("temperature");
   if (temperature == calibration->end() || !temperature->is_number()) return std::nullopt;
-  return temperature->get<double>();
+  const auto value = temperature->get<double>();
+  return value > 0.0 ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace

@@ -101,7 +101,11 @@ export function WatchPage() {
             ))}
             <Card title="Speed">
               <p class="big">{seconds(watch.speed_ms.median)} <span class="hint">median</span></p>
-              <p class="hint">One in ten takes less than {seconds(watch.speed_ms.p10)}, one in ten more than {seconds(watch.speed_ms.p90)}.</p>
+              <p class="hint">
+                {watch.speed_ms.median == null
+                  ? "No votes to tell from yet."
+                  : `One in ten takes less than ${seconds(watch.speed_ms.p10)}, one in ten more than ${seconds(watch.speed_ms.p90)}.`}
+              </p>
             </Card>
           </div>
           <People watch={watch} />
