@@ -50,8 +50,9 @@ struct EncoderOptions {
 
 /// Texts as vectors, and which of them did not fit the context.
 struct TextEmbeddings {
-  std::vector<float> values;    ///< [N, dim]
-  std::vector<bool> truncated;  ///< N
+  std::vector<float> values;        ///< [N, dim]
+  std::vector<bool> truncated;      ///< N
+  std::vector<std::size_t> tokens;  ///< N, that the tower read: with the ends, after truncation
 };
 
 /// A CLIP model folder, loaded: both towers, tokenizer, preprocessing. Not normalised unless said. Inference only.
