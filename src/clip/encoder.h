@@ -15,6 +15,8 @@ namespace imagerank::clip {
 
 enum class Precision { kFp32, kBf16, kInt8 };
 enum class Device { kCpu, kCuda };
+/// @throws Error kUnavailable where libtorch has no such device.
+void require_device(Device device);
 /// "fp32", "bf16", "int8". @throws Error kInvalidArgument naming them.
 [[nodiscard]] Precision parse_precision(const std::string& name);
 
