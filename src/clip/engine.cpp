@@ -175,6 +175,11 @@ Choice choose(const ModelConfig& config, const EncoderOptions& options) {
 
 }  // namespace
 
+std::optional<kernels::Kernels> find_native_kernels() {
+  const std::optional<kernels::Level> level = kernels::best_level(level_limit());
+  return level ? std::optional(kernels::kernels_of(*level)) : std::nullopt;
+}
+
 std::unique_ptr<TowerEngine> make_engine(const WeightReader& weights, const EncoderOptions& options) {
   Choice choice = choose(weights.config(), options);
   if (!choice.available) fail(ErrorCode::kUnavailable, "{}", choice.description);
