@@ -4,10 +4,13 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string_view>
+#include <system_error>
 #include <tuple>
 #include <utility>
 
+#include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
@@ -126,6 +129,7 @@ std::int64_t count_layers(const std::map<std::string, TensorView>& tensors, cons
 
 Checkpoint::Checkpoint(const std::filesystem::path& file) : place_(file), file_(file) {
   find_sizes();
+  check_config_file();
   std::map<std::string, const TensorView*> tensors;
   for (const auto& [name, view] : file_.tensors()) tensors.emplace(name, &view);
   TensorMatcher matcher(std::move(tensors), "the rest of it");
@@ -186,6 +190,25 @@ void Checkpoint::find_sizes() {
   config_.image_size = side * config_.patch_size;
   config_.vocabulary_size = extent(words, 2, 0);
   config_.positions = extent(kText + "embeddings.position_embeddings.weight", 2, 0);
+}
+
+/// What the text side's own config says beside what its tensors do.
+void Checkpoint::check_config_file() const {
+  const std::filesystem::path path = place_.parent_path() / "med_config.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  const auto config = nlohmann::json::parse(load_file(path, kMostBytes), nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) fail(ErrorCode::kCorruptData, "{}: expected a JSON object", path.string());
+  const auto expect = [&](const char* field, const nlohmann::json& expected) {
+    const auto found = config.find(field);
+    if (found == config.end() || *found == expected) return;
+    fail(ErrorCode::kCorruptData, "{}: {}: expected {}, as {} is read, found {}", path.string(), field, expected.dump(),
+         place_.filename().string(), found->dump());
+  };
+  expect("num_attention_heads", config_.text.heads);
+  expect("hidden_act", "gelu");
+  expect("layer_norm_eps", config_.text.layer_norm_eps);
 }
 
 std::vector<float> Checkpoint::read(const std::string& parameter) const {

@@ -28,8 +28,8 @@ struct CrossConfig {
 
 /// ImageReward's checkpoint (ImageReward.pt, or the same tensors in any file that TensorFile reads). Sizes are those of
 /// its tensors; heads, which no shape says, are of 64 numbers, and the activation is erf's GELU, as in what was
-/// published. What it does not use (blip.vision_proj, position_ids, ...) is left alone, as ImageReward leaves it.
-/// Memory-mapped. Not thread-safe.
+/// published: a med_config.json beside it that says otherwise is an error. What it does not use (blip.vision_proj,
+/// position_ids, ...) is left alone, as ImageReward leaves it. Memory-mapped. Not thread-safe.
 class Checkpoint {
  public:
   /// @throws Error kNotFound, kIo, kCorruptData: naming every tensor that is missing or of another shape.
@@ -50,6 +50,7 @@ class Checkpoint {
     const TensorView* view = nullptr;
   };
   void find_sizes();
+  void check_config_file() const;
 
   std::filesystem::path place_;
   TensorFile file_;

@@ -82,6 +82,7 @@ constexpr std::array kScorers = {
                     .title = "ImageReward v1.0",
                     .rule = ScoreRule::kCross,
                     .encoder = {"THUDM/ImageReward", "ImageReward.pt"},
+                    .encoder_config = "med_config.json",
                     .vocabulary = {"google-bert/bert-base-uncased", "vocab.txt"},
                     .range = "about -2 to 2",
                     .source = "Xu et al. 2023; github.com/THUDM/ImageReward"},

@@ -31,11 +31,12 @@ struct PublishedScorer {
   std::string_view name;   ///< what --reward takes: "pickscore"
   std::string_view title;  ///< "PickScore v1"
   ScoreRule rule = ScoreRule::kCosine;
-  HubFile encoder;                  ///< the weights of its towers
-  HubFile head = {};                ///< of kLinearHead
-  HubFile vocabulary = {};          ///< of kCross, whose tokenizer is not CLIP's
-  std::string_view head_page = {};  ///< where the head was published
-  std::size_t dim = 0;              ///< numbers a vector; of kCross 0
+  HubFile encoder;                       ///< the weights of its towers
+  HubFile head = {};                     ///< of kLinearHead
+  std::string_view encoder_config = {};  ///< a file beside the encoder's weights, of a name of its own
+  HubFile vocabulary = {};               ///< of kCross, whose tokenizer is not CLIP's
+  std::string_view head_page = {};       ///< where the head was published
+  std::size_t dim = 0;                   ///< numbers a vector; of kCross 0
   std::string_view text_prefix = {};
   std::optional<images::Resize> resize = std::nullopt;
   images::CropRounding crop_rounding = images::CropRounding::kEven;

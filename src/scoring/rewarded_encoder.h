@@ -21,8 +21,6 @@ struct SharedEncoder {
 
   [[nodiscard]] const std::string& name() const noexcept { return towers ? towers->name() : cross->name(); }
   [[nodiscard]] bool untrained() const noexcept { return towers ? towers->untrained() : cross->untrained(); }
-  /// Images a call of it.
-  [[nodiscard]] std::size_t group_size() const noexcept { return towers ? towers->group_size() : 1; }
   bool operator==(const SharedEncoder&) const = default;
 };
 
