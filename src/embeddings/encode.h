@@ -54,7 +54,7 @@ EncodeCounts score_workspace(const workspace::Workspace& workspace, const blip::
 
 /// The cache of a cross-encoder's scores: its side, and an image's and a prompt's key in it.
 [[nodiscard]] EmbeddingCache open_scores(const std::filesystem::path& folder);
-[[nodiscard]] std::string pair_key(std::string_view image_uid, std::string_view prompt);
+[[nodiscard]] std::string score_key(std::string_view image_uid, std::string_view prompt);
 
 /// Opens a side of the cache, lets `fill` add to it and merges, after a stop too; counts what was damaged.
 /// @param dim  numbers a row. @throws Error kCorruptData if the cache has rows of another size.

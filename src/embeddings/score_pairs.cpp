@@ -160,7 +160,7 @@ class PairScoring {
         --counts_.pairs;
       } else if (scored) {
         const auto place = std::ranges::lower_bound(work.prompts, wanted.prompt) - work.prompts.begin();
-        cache_.add(pair_key(wanted.image->image_uid, wanted.prompt), content_of(sha256, wanted.prompt),
+        cache_.add(score_key(wanted.image->image_uid, wanted.prompt), content_of(sha256, wanted.prompt),
                    result.vector.subspan(static_cast<std::size_t>(place), 1));
       } else if (!take_known(*wanted.image, sha256, wanted.prompt)) {
         --done_;
@@ -178,7 +178,7 @@ class PairScoring {
 
   /// Gives a pair the score of its content, if the cache has one.
   bool take_known(const workspace::Image& image, const std::string& sha256, const std::string& prompt) {
-    const std::string content = content_of(sha256, prompt), key = pair_key(image.image_uid, prompt);
+    const std::string content = content_of(sha256, prompt), key = score_key(image.image_uid, prompt);
     const std::size_t row = cache_.find(key), source = cache_.find_content(content);
     if (row != EmbeddingCache::npos && cache_.content(row) == content) {
       ++counts_.cached;
@@ -213,7 +213,7 @@ EmbeddingCache open_scores(const std::filesystem::path& folder) {
   return EmbeddingCache::open(folder, "pair", Stored::kFloat);
 }
 
-std::string pair_key(std::string_view image_uid, std::string_view prompt) {
+std::string score_key(std::string_view image_uid, std::string_view prompt) {
   return fmt::format("{}\n{}", image_uid, prompt);
 }
 

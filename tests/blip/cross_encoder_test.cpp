@@ -15,7 +15,7 @@
 #include "core/tensor_file.h"
 #include "imagerank/error.h"
 #include "images/decode.h"
-#include "images/encode.h"
+#include "support/picture.h"
 #include "support/python.h"
 #include "support/test_support.h"
 
@@ -28,19 +28,6 @@ using ::testing::HasSubstr;
 
 std::string script() { return test::source_file("tests/reference/image_reward.py").string(); }
 
-/// A picture with edges and slopes.
-void write_picture(const fs::path& path, std::int32_t width, std::int32_t height, int seed) {
-  images::Image image{width, height, {}};
-  for (std::int32_t y = 0; y < height; ++y) {
-    for (std::int32_t x = 0; x < width; ++x) {
-      image.pixels.push_back(static_cast<std::uint8_t>((x * 3 + seed * 40) % 256));
-      image.pixels.push_back(static_cast<std::uint8_t>(x > y ? 200 - seed * 20 : (y * 2) % 256));
-      image.pixels.push_back(static_cast<std::uint8_t>((x * y / 7 + seed) % 256));
-    }
-  }
-  write_file_atomically(path, images::encode_png(image));
-}
-
 class CrossEncoders : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -49,7 +36,8 @@ class CrossEncoders : public testing::Test {
     (void)test::run_python(script(), {"make", folder_->path().string()});
     const std::vector<std::pair<std::int32_t, std::int32_t>> sizes = {{97, 64}, {64, 131}, {200, 77}, {41, 41}};
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-      write_picture(picture(i), sizes[i].first, sizes[i].second, static_cast<int>(i));
+      write_file_atomically(picture(i),
+                            test::picture_png(sizes[i].first, sizes[i].second, static_cast<std::uint32_t>(i)));
     }
   }
   static void TearDownTestSuite() {

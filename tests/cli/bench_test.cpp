@@ -42,11 +42,6 @@ class BenchCommand : public ScoringWorld {
     return run_line(line);
   }
   std::string at(const std::string& name) { return (root_ / name).string(); }
-  static void refused(const LineRun& run, int code, const std::string& part) {
-    EXPECT_EQ(run.code, code) << run.err;
-    EXPECT_THAT(run.err, HasSubstr(part));
-    EXPECT_TRUE(run.out.empty()) << run.out;
-  }
   fs::path root_;
 };
 

@@ -119,11 +119,6 @@ TEST_F(BestOf, PromptsComeInSeveralForms) {
 }
 
 TEST_F(BestOf, BadInputIsOneLine) {
-  const auto refused = [](const LineRun& run, int code, const std::string& part) {
-    EXPECT_EQ(run.code, code) << run.err;
-    EXPECT_THAT(run.err, HasSubstr(part));
-    EXPECT_TRUE(run.out.empty()) << run.out;
-  };
   test::write_text(tree_ / "prompts.txt", "one\n");
   refused(best_of(tree_), 1, "a prompt for each of 4 folders, found 1");
   test::write_text(tree_ / "prompts.txt", "1\n2\n3\n4\n");

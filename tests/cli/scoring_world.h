@@ -3,10 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
+#include "serving/scoring_service.h"
 #include "support/test_support.h"
 
 namespace imagerank::cli {
@@ -39,6 +43,39 @@ class ScoringWorld : public testing::Test {
   static std::string picture(int index) { return (pictures() / ("p" + std::to_string(index) + ".png")).string(); }
   static std::string reward() { return data() + "/rewards/mlp"; }
   static std::filesystem::path path(const std::string& name) { return folder_->path() / name; }
+  /// A cache as Hugging Face's tools keep it.
+  static std::filesystem::path hub() { return path("hub"); }
+  /// A repository's snapshot there, of links to a folder's files.
+  static void place(const std::string& repository, const std::filesystem::path& folder) {
+    std::string name = "models--" + repository;
+    name.replace(name.find('/'), 1, "--");
+    const std::filesystem::path snapshot = hub() / name / "snapshots" / std::string(40, 'a');
+    std::filesystem::create_directories(snapshot);
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      std::filesystem::create_symlink(entry.path(), snapshot / entry.path().filename());
+    }
+    test::write_text(hub() / name / "refs/main", std::string(40, 'a'));
+  }
+  /// Nothing on stdout; on stderr one line with `part` in it, beside warnings.
+  static void refused(const LineRun& run, int code, const std::string& part) {
+    EXPECT_EQ(run.code, code) << run.err;
+    std::istringstream lines(run.err);
+    std::size_t errors = 0;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("warning: ")) continue;
+      ++errors;
+      EXPECT_NE(line.find(part), std::string::npos) << line;
+    }
+    EXPECT_EQ(errors, 1U) << run.err;
+    EXPECT_TRUE(run.out.empty()) << run.out;
+  }
+  /// What the server would answer.
+  static serving::Results answer_of(serving::ScoringService& service, serving::Work work) {
+    std::promise<serving::Results> answer;
+    EXPECT_TRUE(
+        service.submit(std::move(work), [&](serving::Results&& results) { answer.set_value(std::move(results)); }));
+    return answer.get_future().get();
+  }
 
  private:
   static inline test::TemporaryFolder* folder_ = nullptr;
