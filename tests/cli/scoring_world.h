@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <future>
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/small_world.h"
 #include "core/atomic_file.h"
@@ -79,6 +81,29 @@ class ScoringWorld : public testing::Test {
 
  private:
   static inline test::TemporaryFolder* folder_ = nullptr;
+};
+
+/// The same with a folder of each test's own, for generated images.
+class ImageTree : public ScoringWorld {
+ protected:
+  void SetUp() override {
+    root_ = path("tree");
+    std::filesystem::remove_all(root_);
+  }
+  [[nodiscard]] std::string at(const std::string& name) const { return (root_ / name).string(); }
+  void write_image(const std::filesystem::path& name, std::uint32_t seed) const {
+    write_file_atomically(root_ / name, noisy_png(seed, 36));
+  }
+  void write_broken_image(const std::filesystem::path& name) const {
+    test::write_text(root_ / name, "\x89PNG\r\n\x1a\n and no more");
+  }
+  /// A command that scores with the world's reward.
+  static LineRun run_with_reward(std::vector<std::string> line, const std::vector<std::string>& more) {
+    line.insert(line.end(), {"--reward", reward(), "--json"});
+    line.insert(line.end(), more.begin(), more.end());
+    return run_line(line);
+  }
+  std::filesystem::path root_;
 };
 
 }  // namespace imagerank::cli
