@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -9,7 +8,7 @@
 
 #include "core/fail.h"
 #include "core/random.h"
-#include "embeddings/encode.h"
+#include "embeddings/cache_filling.h"
 
 namespace imagerank::embeddings {
 namespace {
@@ -50,11 +49,11 @@ struct Work {
   [[nodiscard]] const workspace::Image& first() const { return *wanted.front().image; }
 };
 
-class PairScoring {
+class PairScoring : private CacheFilling {
  public:
   PairScoring(const workspace::Workspace& workspace, const blip::CrossEncoder& encoder, EmbeddingCache& cache,
               const RunContext& context, EncodeCounts& counts)
-      : workspace_(workspace), encoder_(encoder), cache_(cache), context_(context), counts_(counts) {}
+      : CacheFilling(workspace, cache, context, counts), encoder_(encoder) {}
 
   void plan(const std::vector<workspace::Image>& images, const Judged& judged) {
     std::unordered_map<std::string_view, const workspace::Image*> rows;
@@ -83,7 +82,6 @@ class PairScoring {
   }
 
   void run() {
-    const Clock::time_point start = Clock::now();
     for (const Work& work : todo_) total_ += work.wanted.size();
     while (!todo_.empty()) {
       for (Work& work : todo_) {
@@ -94,8 +92,7 @@ class PairScoring {
       run_list();
       todo_ = std::exchange(again_, {});
     }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (counts_.encoded != 0) counts_.images_per_s = static_cast<double>(counts_.encoded) / std::max(seconds, 1e-9);
+    set_rate();
   }
 
  private:
@@ -114,8 +111,6 @@ class PairScoring {
     if (const auto seed = cache_.join(1)) Random(*seed).shuffle(todo_);
     encoding::ImageList list;
     list.count = todo_.size();
-    list.in_order = false;
-    list.hash = true;
     list.source = [&](std::size_t index) -> std::optional<encoding::ImageSource> {
       const workspace::Image& image = todo_[index].first();
       if (is_known(index, image.sha256)) return std::nullopt;  // by another process, since the plan
@@ -127,12 +122,9 @@ class PairScoring {
       for (const std::string& prompt : todo_[index].prompts) prompts.push_back(&prompts_.at(prompt));
       return prompts;
     });
-    encoding::encode_images(tower, list, context_, [&](encoding::ImageResult&& result) {
-      const std::lock_guard lock(mutex_);
-      take(todo_[result.index], std::move(result));
-      if (Clock::now() - refreshed_ < kRefreshInterval) return;
-      cache_.refresh();
-      refreshed_ = Clock::now();
+    run_pipeline(tower, list, [&](encoding::ImageResult&& result) {
+      const Work& work = todo_[result.index];
+      take(work, std::move(result));
     });
   }
 
@@ -148,6 +140,7 @@ class PairScoring {
     const std::string& sha256 = result.sha256.empty() ? work.first().sha256 : result.sha256;
     const bool scored = !result.failure && !result.vector.empty();
     counts_.encoded += scored ? 1 : 0;
+    std::size_t done = 0;
     std::map<const workspace::Image*, Work> others;  // the first one's file is not what their rows say: each its own
     for (const Work::Wanted& wanted : work.wanted) {
       const bool same = wanted.image == &work.first() || (!result.failure && wanted.image->sha256 == sha256);
@@ -155,7 +148,7 @@ class PairScoring {
         others[wanted.image].wanted.push_back(wanted);
         continue;
       }
-      ++done_;
+      ++done;
       if (result.failure) {
         --counts_.pairs;
       } else if (scored) {
@@ -163,7 +156,7 @@ class PairScoring {
         cache_.add(score_key(wanted.image->image_uid, wanted.prompt), content_of(sha256, wanted.prompt),
                    result.vector.subspan(static_cast<std::size_t>(place), 1));
       } else if (!take_known(*wanted.image, sha256, wanted.prompt)) {
-        --done_;
+        --done;
         again_.push_back({{wanted}, {}});  // that row has been given another content since
       }
     }
@@ -172,8 +165,7 @@ class PairScoring {
       --counts_.images;
       counts_.failed.push_back(std::move(*result.failure));
     }
-    context_.report(
-        {"score images", done_, total_, counts_.failed.empty() ? "" : fmt::format("{} failed", counts_.failed.size())});
+    report("score images", done);
   }
 
   /// Gives a pair the score of its content, if the cache has one.
@@ -191,20 +183,10 @@ class PairScoring {
     return true;
   }
 
-  static constexpr std::chrono::milliseconds kRefreshInterval{100};
-
-  const workspace::Workspace& workspace_;
   const blip::CrossEncoder& encoder_;
-  EmbeddingCache& cache_;  // mutex_, once the pipeline runs
-  const RunContext& context_;
-  EncodeCounts& counts_;
-  std::mutex mutex_;
   std::map<std::string, blip::CrossPrompt> prompts_;
   std::vector<Work> todo_;
   std::vector<Work> again_;
-  std::size_t done_ = 0;
-  std::size_t total_ = 0;
-  Clock::time_point refreshed_ = Clock::now();
 };
 
 }  // namespace
