@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "core/half.h"
@@ -27,11 +28,13 @@ ScoredImage failed_item(std::string reason, std::string detail) {
 }
 
 /// What tells images apart before they are read: a file's path, or where its bytes lie.
-using ImageKey = std::pair<std::string, const std::byte*>;
+using ImageKey = std::tuple<std::string, const std::byte*, std::size_t>;
 
 ImageKey key_of(const encoding::ImageSource& image) {
-  if (const auto* const bytes = std::get_if<std::span<const std::byte>>(&image.file)) return {"", bytes->data()};
-  return {std::get<std::filesystem::path>(image.file).string(), nullptr};
+  if (const auto* const bytes = std::get_if<std::span<const std::byte>>(&image.file)) {
+    return {"", bytes->data(), bytes->size()};
+  }
+  return {std::get<std::filesystem::path>(image.file).string(), nullptr, 0};
 }
 
 }  // namespace
