@@ -73,7 +73,8 @@ CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& k
     : config_(checkpoint.config()), kernels_(kernels) {
   const std::size_t width = size(config_.text.width), vision = size(config_.vision.width);
   const std::size_t mlp = size(config_.text.mlp_width);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(config_.text.width / config_.text.heads));
+  const std::size_t depth = width / size(config_.text.heads);
+  const float scale = 1.0F / std::sqrt(static_cast<float>(depth));
   const auto read_norm = [&](const std::string& name) {
     return Norm{checkpoint.read(name + "_weight"), checkpoint.read(name + "_bias")};
   };

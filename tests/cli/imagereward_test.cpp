@@ -132,7 +132,9 @@ TEST_F(ImageReward, RanksAndFlagsWhatWasCut) {
   test::write_text(path("candidates") / "prompts.txt", "a red car\na cat\n");
   const LineRun best = imagereward("rank", {"--best-of", path("candidates").string(), "--json", "--quiet"});
   ASSERT_EQ(best.code, 0) << best.err;
-  for (const auto& group : best.json().at("groups")) {
+  const auto chosen = best.json();
+  ASSERT_EQ(chosen.at("groups").size(), 2U);
+  for (const auto& group : chosen.at("groups")) {
     for (const auto& item : group.at("scores")) {
       EXPECT_EQ(item.at("score"), score("imagereward", item.at("image").get<std::string>(), group.at("prompt")));
     }
@@ -248,8 +250,9 @@ TEST_F(ImageReward, AMixtureHoldsIt) {
     const LineRun mixed = run_line(line);
     ASSERT_EQ(mixed.code, 0) << mixed.err;
     const std::string folder = data() + "/rewards/" + name;
+    const auto record = nlohmann::json::parse(load_file(folder + "/reward.json"));
     double sum = 0.0;
-    for (const auto& term : nlohmann::json::parse(load_file(folder + "/reward.json")).at("terms")) {
+    for (const auto& term : record.at("terms")) {
       const std::string place = term.at("reward");
       sum += term.at("weight").get<double>() *
              (score(place == "imagereward" ? place : reward(), shape(0), "a red car") - term.at("mean").get<double>()) /
