@@ -53,7 +53,7 @@ ordered_json scorer_json(const reward::PublishedScorer& scorer) {
           {"weights", scorer.encoder.file.empty() ? ordered_json() : ordered_json(scorer.encoder.file)},
           {"head", scorer.head.file.empty() ? ordered_json() : ordered_json(scorer.head.file)},
           {"vocabulary", scorer.vocabulary.file.empty() ? ordered_json() : ordered_json(scorer.vocabulary.file)},
-          {"dim", scorer.dim},
+          {"dim", scorer.dim == 0 ? ordered_json() : ordered_json(scorer.dim)},
           {"text_prefix", scorer.text_prefix},
           {"range", scorer.range},
           {"source", scorer.source},

@@ -324,6 +324,7 @@ TEST_F(ImageReward, ModelsKnowsIt) {
   const auto scorer = info.json().at("scorer");
   EXPECT_TRUE(scorer.at("problem").is_null()) << scorer;
   EXPECT_EQ(scorer.at("weights"), "ImageReward.pt");
+  EXPECT_TRUE(scorer.at("dim").is_null()) << "it has no vectors";
   EXPECT_EQ(scorer.at("vocabulary"), "vocab.txt");
   EXPECT_EQ(scorer.at("rule"), "image and prompt together");
 }
