@@ -1,5 +1,6 @@
 #include "core/linear_layers.h"
 
+#include <ranges>
 #include <utility>
 
 #include "core/fail.h"
@@ -23,10 +24,10 @@ LinearFunction fold_linear_layers(const std::map<std::string, TensorView>& tenso
                                   const std::vector<std::string>& prefixes, const std::filesystem::path& place) {
   LinearFunction folded{{1.0}, 0.0};
   // From the last layer, which has one output, to the first: a row of weights meets each matrix.
-  for (auto prefix = prefixes.rbegin(); prefix != prefixes.rend(); ++prefix) {
-    const std::string name = *prefix + "weight";
+  for (const std::string& prefix : std::views::reverse(prefixes)) {
+    const std::string name = prefix + "weight";
     const std::vector<std::int64_t>& shape = tensors.at(name).shape;
-    const std::vector<float> bias = numbers(tensors, *prefix + "bias", place), matrix = numbers(tensors, name, place);
+    const std::vector<float> bias = numbers(tensors, prefix + "bias", place), matrix = numbers(tensors, name, place);
     const std::size_t rows = folded.weight.size();
     if (shape.size() != 2 || static_cast<std::size_t>(shape[0]) != rows || bias.size() != rows || shape[1] < 1) {
       fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected [{}, inputs] and a bias of {}, found {} and {}",
