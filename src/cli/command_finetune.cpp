@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/encoder_options.h"
 #include "cli/pixel_rows.h"
 #include "clip/encoder.h"
 #include "clip/models.h"
@@ -38,6 +39,7 @@ Json options_json(const FinetuneCommandOptions& options, const std::string& enco
           {"validation_steps", training.validation_steps},
           {"frozen_image_layers", training.frozen_image_layers},
           {"frozen_text_layers", training.frozen_text_layers},
+          {"device", options.device},
           {"bf16", training.bfloat16},
           {"recompute", training.recompute}};
 }
@@ -152,6 +154,9 @@ void print_record(std::ostream& out, const Json& record, const std::filesystem::
 
 int run_finetune(const FinetuneCommandOptions& options, Terminal& terminal) {
   const RunContext context = terminal.context();
+  reward::FinetuneOptions training = options.training;
+  training.device = device_of(options.device);
+  clip::require_device(training.device);
   const auto workspace = workspace::Workspace::open(options.data);
   clip::EncoderOptions loading;
   loading.allow_untrained = true;  // training is how it stops being that
@@ -185,7 +190,7 @@ int run_finetune(const FinetuneCommandOptions& options, Terminal& terminal) {
   write_file_atomically(options.out / kRecordName, Json{{"options", wanted}}.dump(2) + "\n");
   copy_companions(encoder.folder(), tokenizer_folder, options.out);
   const reward::FinetuneResult trained =
-      reward::finetune({loaded.images.pixels, loaded.prompts, loaded.train, loaded.validation}, options.training,
+      reward::finetune({loaded.images.pixels, loaded.prompts, loaded.train, loaded.validation}, training,
                        encoder.folder(), options.out, context);
   const Json record = {{"steps", trained.steps},
                        {"seconds", trained.seconds},
@@ -224,6 +229,7 @@ std::function<int(Terminal&)> add_finetune(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--freeze-text-layers", training.frozen_text_layers, "The same of the text tower")
       ->capture_default_str();
+  command.add_option("--device", options->device, "cpu | cuda")->capture_default_str();
   command.add_flag("--bf16", training.bfloat16, "Products in bfloat16: faster where the processor has it");
   command.add_flag("--recompute", training.recompute, "Less memory: activations are computed twice, piece by piece");
   command.add_flag("--overwrite", options->overwrite, "Replace a finished model");

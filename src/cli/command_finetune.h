@@ -18,6 +18,7 @@ struct FinetuneCommandOptions {
   std::string model;
   std::filesystem::path tokenizer;  ///< empty: the model's own folder
   std::filesystem::path out;
+  std::string device = "cpu";  ///< "cpu" | "cuda"
   bool overwrite = false;
   reward::FinetuneOptions training;
 };

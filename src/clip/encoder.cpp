@@ -340,10 +340,12 @@ TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
   TextEmbeddings result;
   result.values.resize(texts.size() * dim());
   result.truncated.resize(texts.size());
+  result.tokens.resize(texts.size());
   for (std::size_t i = 0; i < texts.size(); ++i) {
     std::copy_n(vectors.begin() + static_cast<std::ptrdiff_t>(unique_of[i] * dim()), dim(),
                 result.values.begin() + static_cast<std::ptrdiff_t>(i * dim()));
     result.truncated[i] = cut[unique_of[i]];
+    result.tokens[i] = token_lists[unique_of[i]].size();
   }
   return result;
 }

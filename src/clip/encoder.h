@@ -15,6 +15,8 @@ namespace imagerank::clip {
 
 enum class Precision { kFp32, kBf16, kInt8 };
 enum class Device { kCpu, kCuda };
+/// @throws Error kUnavailable where libtorch has no such device.
+void require_device(Device device);
 /// "fp32", "bf16", "int8". @throws Error kInvalidArgument naming them.
 [[nodiscard]] Precision parse_precision(const std::string& name);
 
@@ -50,8 +52,9 @@ struct EncoderOptions {
 
 /// Texts as vectors, and which of them did not fit the context.
 struct TextEmbeddings {
-  std::vector<float> values;    ///< [N, dim]
-  std::vector<bool> truncated;  ///< N
+  std::vector<float> values;        ///< [N, dim]
+  std::vector<bool> truncated;      ///< N
+  std::vector<std::size_t> tokens;  ///< N, that the tower read: with the ends, after truncation
 };
 
 /// A CLIP model folder, loaded: both towers, tokenizer, preprocessing. Not normalised unless said. Inference only.

@@ -74,11 +74,8 @@ class NativeEngine : public TowerEngine {
 };
 
 torch::Device find_device(Device device) {
-  if (device == Device::kCpu) return torch::kCPU;
-  if (!torch::cuda::is_available()) {
-    fail(ErrorCode::kUnavailable, "device cuda: expected a CUDA device and a libtorch built for it, found none");
-  }
-  return torch::kCUDA;
+  require_device(device);
+  return device == Device::kCuda ? torch::kCUDA : torch::kCPU;
 }
 
 class TorchEngine : public TowerEngine {
@@ -178,6 +175,12 @@ Choice choose(const ModelConfig& config, const EncoderOptions& options) {
 std::optional<kernels::Kernels> find_native_kernels() {
   const std::optional<kernels::Level> level = kernels::best_level(level_limit());
   return level ? std::optional(kernels::kernels_of(*level)) : std::nullopt;
+}
+
+void require_device(Device device) {
+  if (device == Device::kCuda && !torch::cuda::is_available()) {
+    fail(ErrorCode::kUnavailable, "device cuda: expected a CUDA device and a libtorch built for it, found none");
+  }
 }
 
 std::unique_ptr<TowerEngine> make_engine(const WeightReader& weights, const EncoderOptions& options) {

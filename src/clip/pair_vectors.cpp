@@ -14,8 +14,9 @@ namespace {
 using torch::Tensor;
 constexpr std::int64_t kChunk = 64;
 
-/// uint8 [B, S, S, 3] rows to float32 [B, 3, S, S], normalised as CLIP does.
-Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, std::int64_t side) {
+/// uint8 [B, S, S, 3] rows to float32 [B, 3, S, S] on the device, normalised as CLIP does.
+Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> rows, std::int64_t side,
+                   torch::Device device) {
   const auto row_bytes = static_cast<std::size_t>(side * side * 3);
   Tensor bytes = torch::empty({static_cast<std::int64_t>(rows.size()), side, side, 3}, torch::kUInt8);
   auto* out = bytes.data_ptr<std::uint8_t>();
@@ -24,10 +25,12 @@ Tensor load_pixels(const CaptionedImages& pairs, std::span<const std::uint32_t> 
     out = std::ranges::copy(source, out).out;
   }
   const images::PreprocessOptions preprocessing;
-  const auto plane = [](const std::array<float, 3>& values, double scale) {
-    return torch::tensor({values[0] * scale, values[1] * scale, values[2] * scale}, torch::kFloat32).view({1, 3, 1, 1});
+  const auto plane = [&](const std::array<float, 3>& values, double scale) {
+    return torch::tensor({values[0] * scale, values[1] * scale, values[2] * scale}, torch::kFloat32)
+        .to(device)
+        .view({1, 3, 1, 1});
   };
-  return (bytes.permute({0, 3, 1, 2}).to(torch::kFloat32) - plane(preprocessing.mean, 255.0)) /
+  return (bytes.to(device).permute({0, 3, 1, 2}).to(torch::kFloat32) - plane(preprocessing.mean, 255.0)) /
          plane(preprocessing.std, 255.0);
 }
 
@@ -70,10 +73,11 @@ void check_pairs(const CaptionedImages& pairs, const ModelConfig& model) {
 }
 
 Tensor embed_images(ClipModel& model, const CaptionedImages& pairs, std::span<const std::uint32_t> rows) {
+  const torch::Device device = model->logit_scale.device();
   std::vector<Tensor> parts;
   for (std::size_t i = 0; i < rows.size(); i += kChunk) {
     const auto chunk = rows.subspan(i, std::min<std::size_t>(kChunk, rows.size() - i));
-    parts.push_back(model->vision->forward(load_pixels(pairs, chunk, model->config().image_size)));
+    parts.push_back(model->vision->forward(load_pixels(pairs, chunk, model->config().image_size, device)));
   }
   return torch::cat(parts);
 }
@@ -85,6 +89,7 @@ Tensor embed_captions(ClipModel& model, const CaptionedImages& pairs, std::span<
   std::ranges::stable_sort(by_length, [&](std::int64_t a, std::int64_t b) {
     return pairs.tokens[row_of(a)].size() < pairs.tokens[row_of(b)].size();
   });
+  const torch::Device device = model->logit_scale.device();
   std::vector<Tensor> parts;
   Tensor position = torch::empty({static_cast<std::int64_t>(rows.size())}, torch::kInt64);
   for (std::size_t i = 0; i < rows.size(); i += kChunk) {
@@ -95,9 +100,9 @@ Tensor embed_captions(ClipModel& model, const CaptionedImages& pairs, std::span<
     }
     Tensor ends;
     const Tensor tokens = load_tokens(pairs, chunk, model->config(), ends);
-    parts.push_back(model->text->forward_at(tokens, ends));
+    parts.push_back(model->text->forward_at(tokens.to(device), ends.to(device)));
   }
-  return torch::cat(parts).index_select(0, position);
+  return torch::cat(parts).index_select(0, position.to(device));
 }
 
 Tensor unit(const Tensor& x) { return x / x.norm(2, -1, true).clamp_min(1e-6); }

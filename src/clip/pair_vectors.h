@@ -14,7 +14,7 @@ namespace imagerank::clip {
 void check_pairs(const CaptionedImages& pairs, const ModelConfig& model);
 
 /// Vectors of the images at `rows`, float32 [B, D], not normalised; gradients flow. A chunk of pairs goes through a
-/// tower at once, so that its activations stay in the cache.
+/// tower at once, so that its activations stay in the cache. Where the model is, a CUDA device included.
 [[nodiscard]] torch::Tensor embed_images(ClipModel& model, const CaptionedImages& pairs,
                                          std::span<const std::uint32_t> rows);
 /// The same of the captions. Captions of like length go together: padding costs as much as words.

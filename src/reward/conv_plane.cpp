@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "reward/conv_plane_kernels.h"
+#include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
@@ -25,16 +26,14 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
     const at::Tensor taps = taps_last(weight2);
     const PlaneWeights weights{weight1.data_ptr<float>(), bias1.data_ptr<float>(), taps.data_ptr<float>(),
                                bias2.data_ptr<float>()};
-    const at::Tensor halves = at::empty({as_extent(shape.halves_size())}, at::kFloat);
+    const at::Tensor halves = at::empty({kPieces, as_extent(shape.halves_size())}, at::kFloat);
     const at::Tensor pooled = at::empty({rows, as_extent(shape.pooled_size())}, at::kFloat);
     const at::Tensor places = at::empty({rows, as_extent(shape.places_size())}, at::kByte);
     const at::Tensor output = at::empty({rows, as_extent(shape.output_size())}, at::kFloat);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      plane_forward(shape, weights, input.data_ptr<float>() + row * input.size(1), halves.data_ptr<float>(),
-                    pooled.data_ptr<float>() + row * pooled.size(1),
-                    places.data_ptr<std::uint8_t>() + row * places.size(1),
-                    output.data_ptr<float>() + row * output.size(1));
-    }
+    share_rows(rows, [&](std::int64_t piece, std::int64_t row) {
+      plane_forward(shape, weights, row_of<float>(input, row), row_of<float>(halves, piece), row_of<float>(pooled, row),
+                    row_of<std::uint8_t>(places, row), row_of<float>(output, row));
+    });
     context->save_for_backward({input, weight1, bias1, weight2, bias2, pooled, places, output});
     return output;
   }
@@ -49,27 +48,42 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
     const PlaneWeights weights{weight1.data_ptr<float>(), bias1.data_ptr<float>(), taps.data_ptr<float>(),
                                bias2.data_ptr<float>()};
     const auto lanes = as_extent(kLanes);
-    const at::Tensor by_weight1 = at::zeros({32, 9, lanes}, at::kFloat);
-    const at::Tensor by_bias1 = at::zeros({32, lanes}, at::kFloat);
-    const at::Tensor by_weight2 = at::zeros({32, 9, 5, lanes}, at::kFloat);
-    const at::Tensor by_bias2 = at::zeros({5, lanes}, at::kFloat);
-    const PlaneGradients sums{by_weight1.data_ptr<float>(), by_bias1.data_ptr<float>(), by_weight2.data_ptr<float>(),
-                              by_bias2.data_ptr<float>()};
-    const at::Tensor halves = at::empty({as_extent(shape.halves_size())}, at::kFloat);
-    const at::Tensor slopes = at::empty({as_extent(shape.slopes_size())}, at::kFloat);
-    const at::Tensor by_pooled = at::empty({as_extent(shape.places_size())}, at::kFloat);
-    for (std::int64_t row = 0; row < input.size(0); ++row) {
-      plane_backward(
-          shape, weights, input.data_ptr<float>() + row * input.size(1),
-          pooled.data_ptr<float>() + row * pooled.size(1), places.data_ptr<std::uint8_t>() + row * places.size(1),
-          output.data_ptr<float>() + row * output.size(1), by_output.data_ptr<float>() + row * by_output.size(1),
-          halves.data_ptr<float>(), slopes.data_ptr<float>(), by_pooled.data_ptr<float>(), sums);
-    }
-    return {at::Tensor(), by_weight1.sum(2).view({32, 1, 3, 3}), by_bias1.sum(1),
-            by_weight2.sum(3).permute({2, 0, 1}).reshape({5, 32, 3, 3}), by_bias2.sum(1)};
+    // Each piece of the rows has sums of its own.
+    const at::Tensor by_weight1 = at::zeros({kPieces, 32, 9, lanes}, at::kFloat);
+    const at::Tensor by_bias1 = at::zeros({kPieces, 32, lanes}, at::kFloat);
+    const at::Tensor by_weight2 = at::zeros({kPieces, 32, 9, 5, lanes}, at::kFloat);
+    const at::Tensor by_bias2 = at::zeros({kPieces, 5, lanes}, at::kFloat);
+    const at::Tensor halves = at::empty({kPieces, as_extent(shape.halves_size())}, at::kFloat);
+    const at::Tensor slopes = at::empty({kPieces, as_extent(shape.slopes_size())}, at::kFloat);
+    const at::Tensor by_pooled = at::empty({kPieces, as_extent(shape.places_size())}, at::kFloat);
+    share_rows(input.size(0), [&](std::int64_t piece, std::int64_t row) {
+      plane_backward(shape, weights, row_of<float>(input, row), row_of<float>(pooled, row),
+                     row_of<std::uint8_t>(places, row), row_of<float>(output, row), row_of<float>(by_output, row),
+                     row_of<float>(halves, piece), row_of<float>(slopes, piece), row_of<float>(by_pooled, piece),
+                     {row_of<float>(by_weight1, piece), row_of<float>(by_bias1, piece),
+                      row_of<float>(by_weight2, piece), row_of<float>(by_bias2, piece)});
+    });
+    return {at::Tensor(), by_weight1.sum(at::IntArrayRef({0, 3})).view({32, 1, 3, 3}),
+            by_bias1.sum(at::IntArrayRef({0, 2})),
+            by_weight2.sum(at::IntArrayRef({0, 4})).permute({2, 0, 1}).reshape({5, 32, 3, 3}),
+            by_bias2.sum(at::IntArrayRef({0, 2}))};
   }
 
  private:
+  static constexpr auto kPieces = static_cast<std::int64_t>(WorkCrew::kPieces);
+  /// Calls `work` with each row and the piece that it is in; pieces may run at once.
+  template <typename Work>
+  static void share_rows(std::int64_t rows, const Work& work) {
+    share([&](std::size_t piece) {
+      const auto own = static_cast<std::int64_t>(piece);
+      for (std::int64_t row = rows * own / kPieces; row < rows * (own + 1) / kPieces; ++row) work(own, row);
+    });
+  }
+  /// Where a row (of the first dimension) of a contiguous tensor begins.
+  template <typename Number>
+  static Number* row_of(const at::Tensor& tensor, std::int64_t row) {
+    return tensor.data_ptr<Number>() + row * tensor.stride(0);
+  }
   /// [5, 32, 3, 3] -> [32, 9, 5].
   static at::Tensor taps_last(const at::Tensor& weight2) {
     return weight2.detach().view({5, 32, 9}).permute({1, 2, 0}).contiguous();

@@ -18,7 +18,7 @@
 #include "core/random.h"
 #include "reward/inference.h"
 #include "reward/losses.h"
-#include "reward/optimizer.h"
+#include "reward/tensor_adam.h"
 
 namespace imagerank::reward {
 namespace {
@@ -85,10 +85,10 @@ void check(const PreferenceImages& data, const FinetuneOptions& options, const c
 std::string fingerprint(const PreferenceImages& data, const FinetuneOptions& options,
                         const std::filesystem::path& model) {
   Digest hash;
-  hash.update(fmt::format("1 {} {} {} {} {} {} {} {} {} {} {} ", options.steps, options.batch, options.learning_rate,
+  hash.update(fmt::format("2 {} {} {} {} {} {} {} {} {} {} {} {} ", options.steps, options.batch, options.learning_rate,
                           options.weight_decay, options.warm_up_steps, options.clip_norm, options.seed,
                           options.validation_steps, options.frozen_image_layers, options.frozen_text_layers,
-                          options.bfloat16));
+                          options.bfloat16, options.device == clip::Device::kCuda));
   hash.update(std::as_bytes(data.pixels));
   for (const auto& prompt : data.prompts) hash.update(std::as_bytes(std::span(prompt)));
   hash.update(std::as_bytes(data.train));
@@ -142,7 +142,10 @@ class Finetuning {
         context_(context),
         model_(clip::load_clip_model(model)) {
     check(data, options, model_->config());
+    clip::require_device(options.device);
     fingerprint_ = fingerprint(data, options, model);
+    if (options.device == clip::Device::kCuda) device_ = torch::kCUDA;
+    model_->to(device_);
     for (const PreferencePair& pair : data.train) ++pairs_of_prompt_[pair.text];
     const std::vector<Tensor> frozen = frozen_parameters(model_, options);
     for (Tensor& weight : model_->parameters()) {
@@ -243,8 +246,8 @@ class Finetuning {
     copy_to_model(masters_);
     for (Tensor& leaf : leaves_) leaf.mutable_grad() = Tensor();
     const auto loss_of = [&](const Tensor& of_images, const Tensor& of_prompts) {
-      return weighted_mean(bradley_terry(differences(of_images, of_prompts, model_->logit_scale), rows.p_a),
-                           rows.weights);
+      return weighted_mean(bradley_terry(differences(of_images, of_prompts, model_->logit_scale), rows.p_a.to(device_)),
+                           rows.weights.to(device_));
     };
     Tensor loss;
     if (options_.recompute) {
@@ -288,13 +291,13 @@ class Finetuning {
 
   void update() {
     const torch::NoGradGuard guard;
-    double squares = 0.0;
+    Tensor squares = torch::zeros({}, torch::TensorOptions(torch::kFloat64).device(device_));
     std::vector<Tensor> gradients;
     for (const Tensor& leaf : leaves_) {
       gradients.push_back(leaf.grad().defined() ? leaf.grad().to(torch::kFloat32).contiguous() : Tensor());
-      if (gradients.back().defined()) squares += gradients.back().square().sum().item<double>();
+      if (gradients.back().defined()) squares += gradients.back().square().sum();
     }
-    const double norm = std::sqrt(squares);
+    const double norm = std::sqrt(squares.item<double>());
     AdamStep plain;
     plain.learning_rate = options_.learning_rate * schedule();
     plain.gradient_factor = options_.clip_norm > 0.0 && norm > options_.clip_norm ? options_.clip_norm / norm : 1.0;
@@ -303,10 +306,7 @@ class Finetuning {
     decayed.weight_decay = options_.weight_decay;
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
       if (!gradients[i].defined()) continue;
-      const auto size = static_cast<std::size_t>(masters_[i].numel());
-      const auto numbers = [&](Tensor& tensor) { return std::span(tensor.data_ptr<float>(), size); };
-      adam_update(masters_[i].dim() >= 2 ? decayed : plain, numbers(masters_[i]), numbers(first_[i]),
-                  numbers(second_[i]), numbers(gradients[i]));
+      adam_update(masters_[i].dim() >= 2 ? decayed : plain, masters_[i], first_[i], second_[i], gradients[i]);
     }
   }
 
@@ -335,7 +335,8 @@ class Finetuning {
     for (std::size_t begin = 0; begin < units.size(); begin += batch) {
       const auto some = std::span(units).subspan(begin, std::min(batch, units.size() - begin));
       const Rows rows = rows_of(data_.validation, some);
-      const Tensor d = differences(images(rows.images), prompts(rows.texts), model_->logit_scale).contiguous();
+      const Tensor d =
+          differences(images(rows.images), prompts(rows.texts), model_->logit_scale).to(torch::kCPU).contiguous();
       for (std::size_t i = 0; i < some.size(); ++i) {
         const float p_a = rows.p_a.data_ptr<float>()[i];
         const float lead = d.data_ptr<float>()[i];
@@ -391,7 +392,8 @@ class Finetuning {
                                      {"loss_sum", loss_sum_},          {"loss_count", loss_count_}};
     archive.write("progress", c10::IValue(progress.dump()));
     for (const auto& [name, tensors] : groups()) {
-      for (std::size_t i = 0; i < tensors->size(); ++i) archive.write(fmt::format("{}{}", name, i), (*tensors)[i]);
+      for (std::size_t i = 0; i < tensors->size(); ++i)
+        archive.write(fmt::format("{}{}", name, i), (*tensors)[i].to(torch::kCPU));
     }
     std::ostringstream bytes;
     archive.save_to(bytes);
@@ -442,6 +444,7 @@ class Finetuning {
   std::filesystem::path folder_;
   const RunContext& context_;
   clip::ClipModel model_;  ///< what computes: its products may be bfloat16
+  torch::Device device_ = torch::kCPU;
   std::string fingerprint_;
   std::unordered_map<std::uint32_t, std::uint32_t> pairs_of_prompt_;
   std::vector<Tensor> leaves_;                           ///< the model's parameters that learn

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "clip/encoder.h"
 #include "core/progress.h"
 #include "reward/examples.h"
 
@@ -31,6 +32,7 @@ struct FinetuneOptions {
   std::int64_t validation_steps = 100;   ///< between two validations, each with a checkpoint
   std::int64_t frozen_image_layers = 0;  ///< the lowest, and then the embedding below them
   std::int64_t frozen_text_layers = 0;
+  clip::Device device = clip::Device::kCpu;
   bool bfloat16 = false;   ///< products in bfloat16; weights, optimiser and loss in float32
   bool recompute = false;  ///< activations of one piece of the batch at a time: less memory, a second forward pass
 };
@@ -48,9 +50,10 @@ struct FinetuneResult {
 /// difference with the ties' constant, each pair weighted by 1 / pairs of its prompt, weights normalised in the batch;
 /// AdamW. Keeps the step of best validation accuracy (a tie counts half, as in PickScore's training).
 /// Writes folder/config.json and folder/model.safetensors (float16), and folder/finetune.checkpoint while it runs, from
-/// which the same call goes on, bit for bit at a thread count.
+/// which the same call goes on, bit for bit at a thread count (on a CUDA device but for rounding).
 /// @throws Error kInvalidArgument (options, rows), kNotFound without a strict pair to learn from, kCancelled once
-/// stopped (a checkpoint is written first), kCorruptData for a checkpoint of other options, kIo, kResourceLimit.
+/// stopped (a checkpoint is written first), kUnavailable without the device, kCorruptData for a checkpoint of other
+/// options, kIo, kResourceLimit.
 FinetuneResult finetune(const PreferenceImages& data, const FinetuneOptions& options,
                         const std::filesystem::path& model, const std::filesystem::path& folder,
                         const RunContext& context);

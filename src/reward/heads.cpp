@@ -7,6 +7,7 @@
 #include "reward/conv_plane.h"
 #include "reward/head_kinds.h"
 #include "reward/lstm.h"
+#include "reward/wide_linear.h"
 
 namespace imagerank::reward {
 namespace {
@@ -25,7 +26,12 @@ at::Tensor drop(const at::Tensor& values, const Dropout& dropout) {
 struct Linear {
   at::Tensor weight;
   at::Tensor bias;
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& input) const { return at::linear(input, weight, bias); }
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& input) const {
+    constexpr std::int64_t kWide = std::int64_t{1}
+                                   << 16;  // weights; below, cutting the product costs more than it gains
+    const bool wide = input.dim() == 2 && weight.numel() >= kWide && input.scalar_type() == at::kFloat;
+    return wide ? wide_linear(input, weight, bias) : at::linear(input, weight, bias);
+  }
 };
 
 class BaseHead : public Head {

@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "reward/wide_linear.h"
+
 namespace imagerank::reward {
 namespace {
 
@@ -24,7 +26,7 @@ class TwoStepLstm : public torch::autograd::Function<TwoStepLstm> {
                             const at::Tensor& state_bias) {
     const std::int64_t rows = input.size(0);
     const std::int64_t dim = input.size(1) / 2;
-    const at::Tensor gates = at::addmm(input_bias + state_bias, input.reshape({2 * rows, dim}), input_weight.t())
+    const at::Tensor gates = wide_product(input.reshape({2 * rows, dim}), input_weight, input_bias + state_bias)
                                  .view({rows, 2, input_weight.size(0)});
     const at::Tensor gates1 = gates.select(1, 0);
     const at::Tensor i1 = at::sigmoid(gate(gates1, 0));
@@ -66,8 +68,8 @@ class TwoStepLstm : public torch::autograd::Function<TwoStepLstm> {
     gate(by_gates1, 3).copy_(by_h1 * t1 * sigmoid_slope(o1));
     const at::Tensor both = by_gates.view({2 * rows, input_weight.size(0)});
     const at::Tensor by_bias = both.sum(0);
-    return {at::Tensor(), at::mm(both.t(), input.reshape({2 * rows, input.size(1) / 2})), at::mm(by_gates2.t(), h1),
-            by_bias, by_bias.clone()};
+    return {at::Tensor(), wide_weight_gradient(both, input.reshape({2 * rows, input.size(1) / 2})),
+            at::mm(by_gates2.t(), h1), by_bias, by_bias.clone()};
   }
 };
 

@@ -1,8 +1,3 @@
-// Lets the compiler vectorise std::sqrt: nobody reads errno here.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-math-errno")
-#endif
-
 #include "reward/optimizer.h"
 
 #include <cmath>

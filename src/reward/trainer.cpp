@@ -18,12 +18,13 @@
 #include "reward/reward.h"
 #include "reward/reward_files.h"
 #include "reward/training.h"
+#include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
 
 /// Raised when the same options would no longer give the same bytes.
-constexpr int kTrainerVersion = 2;
+constexpr int kTrainerVersion = 3;
 
 /// glibc hands a step's freed tensors back to the system and gets them again, page by page, in the next: two thirds of
 /// a CNN's time. It keeps them from now on, in the whole process.
@@ -244,8 +245,8 @@ TrainReport train_reward(const Examples& examples, const TrainOptions& options, 
     std::filesystem::create_directories(folder);
     remove_stale_temporaries(folder);
     keep_freed_memory();
-    // A step takes milliseconds: more threads wait for each other longer than they work, unless they were asked for.
-    const TorchThreads threads(context.threads == 0 ? 1 : context.threads);
+    const TorchThreads threads(1);  // libtorch's own wait for each other longer than they work in steps this small
+    const WorkCrew crew(context.thread_count());
     report.resumed_from =
         options.ensemble == 1 ? train_one(job, key, report.record) : train_ensemble(job, key, report.record);
   } catch (const c10::Error& error) {

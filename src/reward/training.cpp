@@ -18,6 +18,7 @@
 #include "reward/optimizer.h"
 #include "reward/reward_files.h"
 #include "reward/validation.h"
+#include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
@@ -311,12 +312,26 @@ void Training::step(const at::Tensor& loss) {
     at::Tensor& gradient = parameter->value.mutable_grad();
     if (!gradient.defined()) continue;
     const at::Tensor dense = gradient.contiguous();
-    const auto size = static_cast<std::size_t>(parameter->value.numel());
-    adam_update(parameter->decay ? decayed : plain, {parameter->value.data_ptr<float>(), size},
-                state_.first_moments.at(parameter->name), state_.second_moments.at(parameter->name),
-                {dense.data_ptr<float>(), size});
+    update(parameter->decay ? decayed : plain, *parameter,
+           {dense.data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
     gradient.reset();  // the next backward then hands its own over instead of adding to this one
   }
+}
+
+void Training::update(const AdamStep& settings, Parameter& parameter, std::span<const float> gradient) {
+  const std::span values(parameter.value.data_ptr<float>(), gradient.size());
+  const std::span first = state_.first_moments.at(parameter.name);
+  const std::span second = state_.second_moments.at(parameter.name);
+  const auto over = [&](std::size_t begin, std::size_t count) {
+    adam_update(settings, values.subspan(begin, count), first.subspan(begin, count), second.subspan(begin, count),
+                gradient.subspan(begin, count));
+  };
+  constexpr std::size_t kShared = std::size_t{1} << 15;
+  if (gradient.size() < kShared) return over(0, gradient.size());
+  share([&](std::size_t piece) {
+    const Piece own = piece_of(gradient.size(), piece);
+    over(own.begin, own.count);
+  });
 }
 
 double Training::schedule() const {

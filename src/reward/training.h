@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "reward/event_file.h"
 #include "reward/heads.h"
 #include "reward/objective.h"
+#include "reward/optimizer.h"
 #include "reward/trainer.h"
 #include "reward/training_set.h"
 
@@ -59,6 +61,7 @@ class Training {
   [[noreturn]] void fail_at_unfinite(const at::Tensor& outputs, const Batch& batch) const;
   void step(const at::Tensor& loss);
   [[nodiscard]] double clip_factor(const std::vector<Parameter*>& parameters) const;
+  void update(const AdamStep& settings, Parameter& parameter, std::span<const float> gradient);
   void prefetch(std::span<const std::uint32_t> units) const;
   void finish_epoch(const EpochLoss& loss, double seconds);
   [[nodiscard]] bool is_over() const;

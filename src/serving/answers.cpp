@@ -111,7 +111,9 @@ HttpResponse score_answer(const ScoreRequest& request, const std::vector<RewardI
 
 HttpResponse embedding_answer(const std::string& model, bool base64, const Results& results) {
   Json data = Json::array();
+  std::size_t tokens = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
+    tokens += results[i].tokens;
     Json item = {{"object", "embedding"}, {"index", i}, {"embedding", nullptr}, {"truncated", results[i].truncated}};
     const std::vector<float>& vector = results[i].vector;
     if (results[i].failure) {
@@ -125,7 +127,10 @@ HttpResponse embedding_answer(const std::string& model, bool base64, const Resul
     }
     data.push_back(std::move(item));
   }
-  return json_response({{"object", "list"}, {"model", model}, {"data", std::move(data)}});
+  return json_response({{"object", "list"},
+                        {"model", model},
+                        {"data", std::move(data)},
+                        {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}});
 }
 
 HttpResponse inference_answer(const std::string& model, const std::string& id, const Results& results) {

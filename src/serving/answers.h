@@ -16,8 +16,8 @@ namespace imagerank::serving {
 /// {"results": [such an object each]} for rewards that were asked for by a list.
 [[nodiscard]] HttpResponse score_answer(const ScoreRequest& request, const std::vector<RewardInfo>& rewards,
                                         bool ranked, const Results& results);
-/// {"object": "list", "model", "data": [{"object": "embedding", "index", "embedding", "truncated"}]}; an item that
-/// failed has a null embedding and an "error".
+/// {"object": "list", "model", "data": [{"object": "embedding", "index", "embedding", "truncated"}], "usage":
+/// {"prompt_tokens", "total_tokens"}}; an item that failed has a null embedding and an "error".
 [[nodiscard]] HttpResponse embedding_answer(const std::string& model, bool base64, const Results& results);
 /// {"model_name", "id", "outputs": [{"name": "score", "datatype": "FP32", "shape": [N], "data"}]}, null where an item
 /// failed, and the output "error", BYTES, if any did.

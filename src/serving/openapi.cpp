@@ -99,7 +99,8 @@ constexpr const char* kDocument = R"json({
         "model": {"type": "string", "description": "A reward, whose encoder is meant; needed where several are served"},
         "encoding_format": {"type": "string", "enum": ["float", "base64"], "default": "float"}}},
       "Embeddings": {"type": "object", "properties": {"object": {"type": "string"}, "model": {"type": "string"},
-        "data": {"type": "array", "items": {"type": "object", "properties": {"object": {"type": "string"}, "index": {"type": "integer"}, "embedding": {}, "truncated": {"type": "boolean"}}}}}},
+        "data": {"type": "array", "items": {"type": "object", "properties": {"object": {"type": "string"}, "index": {"type": "integer"}, "embedding": {}, "truncated": {"type": "boolean"}}}},
+        "usage": {"type": "object", "properties": {"prompt_tokens": {"type": "integer", "description": "Of the texts, as the tower read them; 0 of images"}, "total_tokens": {"type": "integer"}}}}},
       "InferenceRequest": {"type": "object", "required": ["inputs"], "properties": {"id": {"type": "string"},
         "inputs": {"type": "array", "items": {"type": "object", "required": ["name", "shape", "datatype", "data"], "properties": {
           "name": {"type": "string", "enum": ["image", "prompt"]}, "shape": {"type": "array", "items": {"type": "integer"}},

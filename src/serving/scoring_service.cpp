@@ -259,7 +259,9 @@ void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>&
       vectors.prompts[places[i]] = prompts[i];
       vectors.images[places[i]] = images[i];
       if (!tasks[i].job->work.vectors || result.failure) continue;
-      result.vector = (images[i] != nullptr ? images[i] : prompts[i])->values;
+      const CachedVector& given = *(images[i] != nullptr ? images[i] : prompts[i]);
+      result.vector = given.values;
+      result.tokens = given.tokens;
     }
   } catch (const std::exception& error) {  // of all of them, and of nobody else
     for (const Task& task : tasks) set_failure(task, "internal", error.what());
@@ -286,8 +288,8 @@ std::vector<VectorCache::Vector> ScoringService::State::prompt_vectors(ServedEnc
     const std::size_t dim = encoder.encoder.towers->dim();
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const auto row = std::span(encoded.values).subspan(i * dim, dim);
-      const VectorCache::Vector vector =
-          std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}, encoded.truncated[i]});
+      const VectorCache::Vector vector = std::make_shared<const CachedVector>(
+          CachedVector{{row.begin(), row.end()}, encoded.truncated[i], encoded.tokens[i]});
       missing[texts[i]] = vector;
       encoder.prompts.put(texts[i], vector);
     }
@@ -328,7 +330,7 @@ std::vector<VectorCache::Vector> ScoringService::State::image_vectors(ServedEnco
     encoder.encoder.towers->embed_group(pixels, values);
     for (std::size_t i = 0; i < good.size(); ++i) {
       const auto row = std::span(values).subspan(i * dim, dim);
-      vectors[good[i]] = std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}, false});
+      vectors[good[i]] = std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}});
       encoder.images.put(keys[good[i]], vectors[good[i]]);
     }
   }

@@ -71,6 +71,7 @@ struct ItemResult {
   std::vector<float> deviations;
   std::vector<float> vector;  ///< [dim], of the image if there is one, else of the prompt; with Work::vectors
   bool truncated = false;     ///< the prompt did not fit an encoder's context
+  std::size_t tokens = 0;     ///< of a prompt, with Work::vectors: those that the tower read
   std::optional<ItemFailure> failure;
 };
 /// In the order of the items.

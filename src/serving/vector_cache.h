@@ -11,10 +11,11 @@
 
 namespace imagerank::serving {
 
-/// A vector, and whether the text behind it was cut to the encoder's context.
+/// A vector and, of a text, whether it was cut to the encoder's context, and its tokens then.
 struct CachedVector {
   std::vector<float> values;
   bool truncated = false;
+  std::size_t tokens = 0;
 };
 
 /// The most recently used vectors by key, at most `capacity` of them. Thread-safe.

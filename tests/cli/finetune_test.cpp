@@ -76,6 +76,7 @@ TEST_F(FinetuneCommand, BadInputIsOneLineAndNoModel) {
   };
   refused({"--batch", "0"}, 2, "--batch");
   refused({"--freeze-text-layers", "99"}, 2, "--freeze-text-layers");
+  refused({"--device", "gpu"}, 2, "--device: expected cpu or cuda, found 'gpu'");
   std::filesystem::remove(folder_ / "data" / "pairs.parquet");
   refused({}, 1, "label");
 }

@@ -203,6 +203,9 @@ TEST_F(EncoderOfRandomWeights, TextsShareWorkButNotResults) {
   const TextEmbeddings all = encoder.embed_texts(texts);
   ASSERT_EQ(all.values.size(), texts.size() * 48);
   EXPECT_EQ(all.truncated, (std::vector<bool>{false, false, false, false, true}));
+  EXPECT_EQ(all.tokens[1], 2U) << "both ends";
+  EXPECT_GT(all.tokens[0], 2U);
+  EXPECT_EQ(all.tokens[4], encoder.context_length());
   const auto row = [&](std::size_t i) { return std::span(all.values).subspan(i * 48, 48); };
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const TextEmbeddings alone = encoder.embed_texts(std::span(texts).subspan(i, 1));

@@ -14,88 +14,12 @@
 #include "core/random.h"
 #include "reward/checkpoint.h"
 #include "reward/reward.h"
-#include "reward/sweep.h"
 #include "reward/training_set.h"
+#include "reward/training_world.h"
 #include "support/test_support.h"
 
 namespace imagerank::reward {
 namespace {
-
-constexpr std::size_t kDim = 12;
-constexpr std::size_t kTexts = 40;
-constexpr std::size_t kImages = 600;
-
-float as_cached(double value) { return float_from_half(half_from_float(static_cast<float>(value))); }
-
-/// Random vectors; an image is good for a text if quality (its first component) and match (the product of the second
-/// components) are high. Labels are thirds of that utility, pairs follow it.
-Examples make_world(std::uint64_t seed, std::int32_t classes = 3) {
-  Random random(seed);
-  Examples examples;
-  examples.class_count = classes;
-  examples.images.dim = examples.texts.dim = kDim;
-  for (std::size_t i = 0; i < kImages * kDim; ++i) examples.images.values.push_back(as_cached(random.normal()));
-  for (std::size_t i = 0; i < kTexts * kDim; ++i) examples.texts.values.push_back(as_cached(random.normal()));
-  const auto utility = [&](std::uint32_t image, std::uint32_t text) {
-    return 1.5 * examples.images.values[image * kDim] +
-           examples.images.values[image * kDim + 1] * examples.texts.values[text * kDim + 1];
-  };
-  for (std::size_t split = 0; split < kSplitCount; ++split) {
-    for (int i = 0; i < (split == 0 ? 1500 : 300); ++i) {
-      const auto text = static_cast<std::uint32_t>(random.below(kTexts));
-      const auto a = static_cast<std::uint32_t>(random.below(kImages));
-      const auto b = static_cast<std::uint32_t>(random.below(kImages));
-      const double value = utility(a, text);
-      const std::int32_t label = value < -0.7 ? 0 : value < 0.7 ? 1 : 2;
-      examples.points[split].push_back({a, text, classes == 2 ? (value > 0.0 ? 1 : 0) : label});
-      const double difference = value - utility(b, text);
-      examples.pairs[split].push_back(
-          {a, b, text, std::abs(difference) < 0.2 ? 0.5F : (difference > 0.0 ? 1.0F : 0.0F), 1.0F});
-      // The same choice as a list, every third with another image below both.
-      const auto begin = static_cast<std::uint32_t>(examples.ranked.size());
-      const bool tie = std::abs(difference) < 0.2;
-      examples.ranked.push_back({a, tie || difference > 0.0 ? 0U : 1U});
-      examples.ranked.push_back({b, tie || difference < 0.0 ? 0U : 1U});
-      const auto c = static_cast<std::uint32_t>(random.below(kImages));
-      const bool third = i % 3 == 0 && utility(c, text) < std::min(value, value - difference);
-      if (third) examples.ranked.push_back({c, tie ? 1U : 2U});
-      examples.lists[split].push_back({text, begin, third ? 3U : 2U, 1.0F});
-    }
-  }
-  return examples;
-}
-
-const nlohmann::json kOrigin = {{"encoder", "test-fp32-00000000"}, {"model", "builtin/test"}};
-
-TrainOptions small(const std::string& head, const std::string& loss) {
-  TrainOptions options;
-  options.head = head;
-  options.loss = loss;
-  options.epochs = 4;
-  options.hidden = 32;
-  options.rank = 8;
-  return options;
-}
-
-std::string weights_of(const std::filesystem::path& folder) { return load_file(folder / "reward.safetensors"); }
-
-RunContext one_thread() {
-  RunContext context;
-  context.threads = 1;
-  return context;
-}
-
-template <typename Action>
-std::string error_of(ErrorCode code, Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing thrown";
-  return "";
-}
 
 struct Combination {
   const char* head;
@@ -577,35 +501,6 @@ TEST(Trainer, TheRecordTurnsDifferencesIntoProbabilities) {
   EXPECT_LT(calibration.at("log_loss").get<double>(), std::log(3.0));
   EXPECT_GT(calibration.at("standard_deviation").get<double>(), 0.1);
   EXPECT_EQ(calibration.at("pairs"), 300);
-}
-
-TEST(Sweep, KeepsTheCombinationOfLeastValidationLoss) {
-  const test::TemporaryFolder folder;
-  const Examples examples = make_world(18);
-  const TrainOptions options = small("mlp", "bt");
-  const auto axes = parse_sweep("lr=1e-5:3e-3,hidden=8:32");
-  const TrainReport report = train_sweep(examples, options, axes, kOrigin, folder / "r", one_thread());
-  const auto& sweep = report.record.at("sweep");
-  ASSERT_EQ(sweep.at("tried").size(), 4U);
-  const auto chosen = sweep.at("chosen").get<std::size_t>();
-  for (const auto& one : sweep["tried"]) EXPECT_LE(sweep["tried"][chosen]["loss"], one["loss"]);
-  EXPECT_EQ(sweep["tried"][chosen]["options"]["lr"], 3e-3);
-  EXPECT_EQ(report.record["options"]["lr"], 3e-3);
-  EXPECT_EQ(Reward::load(folder / "r").record()["hidden"], sweep["tried"][chosen]["options"]["hidden"]);
-  EXPECT_TRUE(train_sweep(examples, options, axes, kOrigin, folder / "r", one_thread()).up_to_date);
-  EXPECT_FALSE(std::filesystem::exists(folder / "r" / ".sweep0"));
-}
-
-TEST(Sweep, BadSpecificationsAreNamed) {
-  const auto refused = [](const char* text, const char* part) {
-    EXPECT_NE(error_of(ErrorCode::kInvalidArgument, [&] { (void)parse_sweep(text); }).find(part), std::string::npos)
-        << text;
-  };
-  refused("lr", "option=value");
-  refused("lr=", "expected numbers");
-  refused("lr=1:x", "found 'x'");
-  refused("size=1", "expected one of lr, weight-decay");
-  refused("lr=1:2:3:4:5:6:7:8:9,hidden=1:2:3:4:5:6:7:8", "at most 64");
 }
 
 TEST(Trainer, ADivergingLossStopsWithAReason) {

@@ -93,16 +93,20 @@ TEST_F(RoutesTest, EmbeddingsInOpenAisShape) {
   options.allow_untrained = true;
   const auto encoder = clip::Encoder::load(path("tiny").string(), options);
   const std::vector<float> expected = encoder.embed_texts(std::vector<std::string>{"a red car"}).values;
+  const std::vector<std::size_t> read =
+      encoder.embed_texts(std::vector<std::string>{"a red car", "a blue circle"}).tokens;
   const json texts = server.post("/v1/embeddings", {{"input", {"a red car", "a blue circle"}}});
   EXPECT_EQ(texts["object"], "list");
   EXPECT_EQ(texts["data"][0]["embedding"].get<std::vector<float>>(), expected);
   EXPECT_EQ(texts["data"][1]["index"], 1);
+  EXPECT_EQ(texts["usage"], (json{{"prompt_tokens", read[0] + read[1]}, {"total_tokens", read[0] + read[1]}}));
   const json coded = server.post("/v1/embeddings", {{"input", "a red car"}, {"encoding_format", "base64"}});
   const auto bytes = decode_base64(coded["data"][0]["embedding"].get<std::string>());
   ASSERT_EQ(bytes->size(), expected.size() * sizeof(float));
   EXPECT_EQ(std::memcmp(bytes->data(), expected.data(), bytes->size()), 0);
   const json image = server.post("/v1/embeddings", {{"input", base64_png(1)}, {"modality", "image"}});
   EXPECT_EQ(image["data"][0]["embedding"].size(), encoder.dim());
+  EXPECT_EQ(image["usage"]["total_tokens"], 0);
   EXPECT_THAT(message_of(server.post("/v1/embeddings", {{"input", "a"}, {"modality", "sound"}}, 422)),
               HasSubstr("modality"));
 }

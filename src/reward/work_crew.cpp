@@ -1,0 +1,78 @@
+#include "reward/work_crew.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace imagerank::reward {
+namespace {
+
+thread_local WorkCrew* current = nullptr;
+
+}  // namespace
+
+WorkCrew::WorkCrew(int threads) : outer_(std::exchange(current, this)) {
+  const std::size_t size = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), 1, kPieces);
+  errors_.resize(size);
+  for (std::size_t member = 1; member < size; ++member) {
+    threads_.emplace_back([this, member] { serve(member); });
+  }
+}
+
+WorkCrew::~WorkCrew() {
+  over_ = true;
+  ++round_;
+  round_.notify_all();
+  threads_.clear();
+  current = outer_;
+}
+
+void WorkCrew::serve(std::size_t member) {
+  at::set_num_threads(1);  // of this thread: a crew of crews would wait for itself
+  for (std::uint32_t seen = 0;;) {
+    round_.wait(seen);
+    ++seen;
+    if (over_) return;
+    do_pieces(member);
+    if (busy_.fetch_sub(1) == 1) busy_.notify_one();
+  }
+}
+
+void WorkCrew::do_pieces(std::size_t member) {
+  const at::NoGradGuard guard;
+  try {
+    for (std::size_t piece = member; piece < kPieces; piece += errors_.size()) (*work_)(piece);
+  } catch (...) {
+    errors_[member] = std::current_exception();
+  }
+}
+
+void WorkCrew::run(const std::function<void(std::size_t)>& work) {
+  work_ = &work;
+  busy_ = threads_.size();
+  ++round_;
+  round_.notify_all();
+  do_pieces(0);
+  for (std::size_t left = busy_; left != 0; left = busy_) busy_.wait(left);
+  for (std::exception_ptr& error : errors_) {
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+  }
+}
+
+void share(const std::function<void(std::size_t)>& work) {
+  if (current != nullptr) return current->run(work);
+  const at::NoGradGuard guard;
+  for (std::size_t piece = 0; piece < WorkCrew::kPieces; ++piece) work(piece);
+}
+
+Piece piece_of(std::size_t size, std::size_t piece) noexcept {
+  constexpr std::size_t kCut = 16;
+  const auto edge = [&](std::size_t i) {
+    return i == WorkCrew::kPieces ? size : size * i / WorkCrew::kPieces / kCut * kCut;
+  };
+  return {edge(piece), edge(piece + 1) - edge(piece)};
+}
+
+}  // namespace imagerank::reward
