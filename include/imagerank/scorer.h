@@ -38,7 +38,7 @@ struct ScoredImage {
   [[nodiscard]] bool ok() const noexcept { return reason.empty(); }
 };
 
-/// A reward joined with the CLIP encoders that it stands on: image files and prompts in, scores out.
+/// A reward joined with the encoders that it stands on: image files and prompts in, scores out.
 /// A score is the head's number: the regression's value, a classifier's expected label, or a pair loss's utility.
 /// Only scores of one reward compare. Vectors are rounded through float16 before the head, as cached ones are.
 /// Movable. Not thread-safe: one Scorer a thread, or a lock around it.
@@ -63,14 +63,16 @@ class Scorer {
   [[nodiscard]] std::vector<ScoredImage> score(std::span<const ImagePrompt> items) const;
   /// @param images, texts  float32 [count, dim()], row-major, as the encoder gives them, not normalised.
   ///   For a published head, which reads no prompt, texts may be empty.
-  /// @return [count]. @throws Error kInvalidArgument if the sizes disagree, and for a mixture on several encoders.
+  /// @return [count]. @throws Error kInvalidArgument if the sizes disagree, for a mixture on several encoders, and for
+  /// a
+  ///   scorer that judges image and prompt together ("imagereward") and has no vectors.
   [[nodiscard]] std::vector<float> score_embeddings(std::span<const float> images, std::span<const float> texts,
                                                     std::size_t count) const;
 
-  [[nodiscard]] std::size_t dim() const noexcept;
+  [[nodiscard]] std::size_t dim() const noexcept;  ///< numbers in a vector; 0 where there are none
   /// Heads of the reward: more than one is an ensemble, whose mean a score is.
   [[nodiscard]] int ensemble() const noexcept;
-  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published", "cosine", "mixture"
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published", "cosine", "cross", "mixture"
   [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for what was not trained here
   /// "sample-fp32-1a2b3c4d": what the reward was trained on; of a published head, what it was given.
   [[nodiscard]] const std::string& encoder() const noexcept;

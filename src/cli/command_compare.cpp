@@ -128,7 +128,8 @@ ComparisonReport compare(const CompareOptions& options, const workspace::Workspa
           bases.emplace(encoder, load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context))
               .first;
     }
-    const HeadScores scores(reward, basis->second.inputs, CachedVectors(workspace, reward, folders[i], 1), context);
+    const HeadScores scores(reward, basis->second.inputs,
+                            CachedVectors(workspace, reward, folders[i], /*beside_inputs=*/true), context);
     auto evaluated = evaluate_reward(names[i], reward, basis->second, scores);
     evaluated.report.reward.encoder = encoder;
     result.entries.push_back({std::move(evaluated.report), evaluated.validation, {}});

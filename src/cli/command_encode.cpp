@@ -20,10 +20,13 @@ namespace {
 void print(std::ostream& out, const embeddings::EncodeCounts& counts, const std::string& encoder) {
   out << fmt::format("encoder   {}\n", encoder);
   out << fmt::format("images    {}", with_thousands(counts.images));
-  if (counts.images_per_s > 0.0) out << fmt::format(", {:.1f} a second, files to vectors", counts.images_per_s);
+  if (counts.images_per_s > 0.0) {
+    out << fmt::format(", {:.1f} a second, files to {}", counts.images_per_s, counts.pairs == 0 ? "vectors" : "scores");
+  }
   out << fmt::format("\nprompts   {}", with_thousands(counts.texts));
   if (counts.texts_truncated != 0)
     out << fmt::format(", {} cut at the encoder's context", with_thousands(counts.texts_truncated));
+  if (counts.pairs != 0) out << fmt::format("\nscores    {}, of images for prompts", with_thousands(counts.pairs));
   out << fmt::format("\ncached    {}\n", with_thousands(counts.cached));
   if (counts.copied != 0) out << fmt::format("copied    {} images of equal bytes\n", with_thousands(counts.copied));
   std::map<std::string, std::size_t> reasons;
@@ -71,12 +74,14 @@ std::vector<NamedEncoder> load_encoders(const EncodeCommandOptions& options) {
 /// One encoder's part. @return its JSON.
 nlohmann::ordered_json encode(const workspace::Workspace& workspace, const NamedEncoder& named, std::size_t batch,
                               Terminal& terminal, embeddings::EncodeCounts& counts) {
-  const clip::Encoder& encoder = named.encoder;
+  const scoring::SharedEncoder& encoder = named.encoder;
   if (encoder.untrained())
     terminal.warn("this encoder was never trained: what is learned on it says nothing about images");
   const std::filesystem::path record_path = workspace.embeddings_dir(encoder.name()) / "encoder.json";
   check_record(record_path, encoder.name());
-  counts = embeddings::encode_workspace(workspace, encoder, {.batch = batch}, terminal.context());
+  counts = encoder.cross
+               ? embeddings::score_workspace(workspace, *encoder.cross, terminal.context())
+               : embeddings::encode_workspace(workspace, *encoder.towers, {.batch = batch}, terminal.context());
   if (counts.damaged != 0) {
     terminal.note(fmt::format("{} torn or damaged records of earlier runs dropped, and encoded again", counts.damaged));
   }
@@ -87,12 +92,19 @@ nlohmann::ordered_json encode(const workspace::Workspace& workspace, const Named
     failures.push_back({{"item", failure.item}, {"reason", failure.reason}, {"detail", failure.detail}});
   }
   if (!counts.failed.empty() && counts.images == 0) terminal.warn("no image could be encoded");
-  return {{"encoder", encoder.name()}, {"images", counts.images},
-          {"texts", counts.texts},     {"failed", counts.failed.size()},
-          {"cached", counts.cached},   {"images_per_s", counts.images_per_s},
-          {"seconds", counts.seconds}, {"texts_truncated", counts.texts_truncated},
-          {"encoded", counts.encoded}, {"copied", counts.copied},
-          {"damaged", counts.damaged}, {"failures", failures}};
+  return {{"encoder", encoder.name()},
+          {"images", counts.images},
+          {"texts", counts.texts},
+          {"pairs", counts.pairs},
+          {"failed", counts.failed.size()},
+          {"cached", counts.cached},
+          {"images_per_s", counts.images_per_s},
+          {"seconds", counts.seconds},
+          {"texts_truncated", counts.texts_truncated},
+          {"encoded", counts.encoded},
+          {"copied", counts.copied},
+          {"damaged", counts.damaged},
+          {"failures", failures}};
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ int run_eval(const EvalOptions& options, Terminal& terminal) {
   const auto reward = reward::Reward::load(folder, options.encoder);
   const std::string encoder = encoder_for(workspace, reward.needs().front(), folder);
   const auto basis = load_evaluation_basis(workspace, encoder, options.split, options.bootstrap, context);
-  const HeadScores scores(reward, basis.inputs, CachedVectors(workspace, reward, folder, 1), context);
+  const HeadScores scores(reward, basis.inputs, CachedVectors(workspace, reward, folder, /*beside_inputs=*/true),
+                          context);
   auto report = evaluate_reward(name, reward, basis, scores).report;
   report.reward.encoder = encoder;
   report.pictures = pick_pictures(workspace, basis.inputs, scores);

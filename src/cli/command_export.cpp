@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <ostream>
@@ -30,12 +29,7 @@ std::string encoder_of(const ExportOptions& options, const workspace::Workspace&
       fail(ErrorCode::kCorruptData, "{}: expected JSON with an 'encoder', found none", path.string());
     return record["encoder"].get<std::string>();
   }
-  std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", error)) {
-    if (entry.is_directory(error)) found.push_back(entry.path().filename().string());
-  }
-  std::ranges::sort(found);
+  const std::vector<std::string> found = workspace.vector_encoders();
   if (found.empty()) {
     fail(ErrorCode::kNotFound, "{}: expected vectors, found none; `imagerank encode` makes them",
          (workspace.root() / "embeddings").string());

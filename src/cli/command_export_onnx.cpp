@@ -29,6 +29,10 @@ onnx::Source load_source(const ExportOptions& options, Terminal& terminal) {
   if (!options.reward.empty()) {
     const std::filesystem::path folder = reward_folder(options);
     source.reward = reward::Reward::load(folder);
+    if (const std::string problem = source.reward->vectors_problem(); !problem.empty()) {
+      fail(ErrorCode::kInvalidArgument, "--reward: expected one trained head for ONNX, found '{}': {}", options.reward,
+           problem);
+    }
     source.reward_name = std::filesystem::absolute(folder).lexically_normal().filename().string();
     if (!folder.has_filename()) source.reward_name = folder.parent_path().filename().string();
     const nlohmann::json& record = source.reward->record();

@@ -107,7 +107,8 @@ int run_mix(const MixOptions& options, Terminal& terminal) {
           inputs.emplace(term.encoders.front(), load_evaluation_inputs(workspace, term.encoders.front(), "validation"))
               .first;
     }
-    const HeadScores scores(reward, known->second, CachedVectors(workspace, reward, place, 1), terminal.context());
+    const HeadScores scores(reward, known->second, CachedVectors(workspace, reward, place, /*beside_inputs=*/true),
+                            terminal.context());
     const Spread spread = spread_of(scores.values());
     if (!(spread.deviation > 0.0)) {
       fail(ErrorCode::kCorruptData, "reward {}: expected scores that differ, found {} for all of validation",

@@ -99,10 +99,10 @@ std::vector<float> load_texts(const ScoreOptions& options, const reward::Reward&
 
 Scored score_vectors(const ScoreOptions& options) {
   const auto reward = reward::Reward::load(reward_folder(options.reward, options.data), options.encoder);
-  if (reward.needs().size() != 1) {
+  if (const std::string problem = reward.vectors_problem(); !problem.empty()) {
     fail(ErrorCode::kInvalidArgument,
-         "--image-embeddings: expected a reward of one encoder, found a mixture on {}; score image files instead",
-         reward.needs().size());
+         "--image-embeddings: expected a reward of one encoder's vectors, found '{}': {}; score image files instead",
+         options.reward, problem);
   }
   if (reward.reads_text() && options.text_embeddings.empty()) {
     fail(ErrorCode::kInvalidArgument, "--text-embeddings: this reward judges an image for a prompt; expected a file");

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <optional>
@@ -23,20 +22,9 @@
 namespace imagerank::cli {
 namespace {
 
-/// The folders under embeddings/, by name.
-std::vector<std::string> encoders_of(const workspace::Workspace& workspace) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(workspace.root() / "embeddings", ignored)) {
-    if (entry.is_directory(ignored)) names.push_back(entry.path().filename().string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 /// The encoder whose vectors are the only ones there, as `encode` recorded it.
 nlohmann::json only_encoder(const workspace::Workspace& workspace) {
-  const std::vector<std::string> names = encoders_of(workspace);
+  const std::vector<std::string> names = workspace.vector_encoders();
   const std::string root = workspace.root().string();
   if (names.empty()) {
     fail(ErrorCode::kNotFound, "{}: no vectors; run `imagerank encode --data {} --model ...` first", root, root);

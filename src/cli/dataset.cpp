@@ -7,6 +7,7 @@
 
 #include "core/fail.h"
 #include "embeddings/embedding_cache.h"
+#include "embeddings/encode.h"
 #include "workspace/database.h"
 
 namespace imagerank::cli {
@@ -15,27 +16,30 @@ namespace {
 constexpr std::size_t npos = embeddings::EmbeddingCache::npos;
 
 /// The rows of a cache that the labels use: packed densely in the order of first use, or, mapped, all where they are.
+/// Without a cache (null) rows without numbers.
 class UsedRows {
  public:
   UsedRows(std::shared_ptr<const embeddings::EmbeddingCache> cache, bool mapped) : cache_(std::move(cache)) {
-    if (mapped) halves_ = cache_->mapped_rows();
+    if (mapped && cache_) halves_ = cache_->mapped_rows();
   }
 
   /// Row in the table, or npos if the cache has no such key.
   std::size_t row(const std::string& key) {
     if (!halves_.empty()) return cache_->find(key);
     if (const auto at = rows_.find(key); at != rows_.end()) return at->second;
-    const std::size_t index = cache_->find(key);
-    if (index == npos) return rows_[key] = npos;
-    const std::vector<float> vector = cache_->row(index);
-    values_.insert(values_.end(), vector.begin(), vector.end());
+    if (cache_) {
+      const std::size_t index = cache_->find(key);
+      if (index == npos) return rows_[key] = npos;
+      const std::vector<float> vector = cache_->row(index);
+      values_.insert(values_.end(), vector.begin(), vector.end());
+    }
     keys_.push_back(key);
     return rows_[key] = keys_.size() - 1;
   }
   [[nodiscard]] std::size_t count() const { return halves_.empty() ? keys_.size() : cache_->size(); }
 
   reward::VectorTable take_table() {
-    return {.dim = cache_->dim(), .values = std::move(values_), .halves = halves_, .owner = cache_};
+    return {.dim = cache_ ? cache_->dim() : 0, .values = std::move(values_), .halves = halves_, .owner = cache_};
   }
   std::vector<std::string> take_keys() {
     if (!halves_.empty()) {
@@ -62,14 +66,17 @@ std::size_t split_index(const std::string& split) {
 /// Joins the tables of a workspace, one after another.
 class Loader {
  public:
-  Loader(const workspace::Workspace& workspace, std::shared_ptr<const embeddings::EmbeddingCache> images,
-         std::shared_ptr<const embeddings::EmbeddingCache> texts, bool mapped)
-      : workspace_(workspace), images_(std::move(images), mapped), texts_(std::move(texts), mapped) {}
+  using Cache = std::shared_ptr<const embeddings::EmbeddingCache>;
+  /// @param scores  of a cross-encoder, which has no images and texts (null); or null.
+  Loader(const workspace::Workspace& workspace, Cache images, Cache texts, Cache scores, bool mapped)
+      : workspace_(workspace), images_(std::move(images), mapped), texts_(std::move(texts), mapped) {
+    dataset_.scores = std::move(scores);
+  }
 
   void add_points() {
     dataset_.examples.class_count = 2;
     for (const workspace::Point& point : workspace_.load_points()) {
-      const std::size_t image = images_.row(point.image_uid);
+      const std::size_t image = image_row(point.image_uid, point.prompt);
       const std::size_t text = texts_.row(point.prompt);
       if (image == npos || text == npos) {
         ++dataset_.points_without_vectors;
@@ -83,8 +90,8 @@ class Loader {
 
   void add_pairs(const std::vector<workspace::Pair>& pairs) {
     for (const workspace::Pair& pair : pairs) {
-      const std::size_t image_a = images_.row(pair.image_a);
-      const std::size_t image_b = images_.row(pair.image_b);
+      const std::size_t image_a = image_row(pair.image_a, pair.prompt);
+      const std::size_t image_b = image_row(pair.image_b, pair.prompt);
       const std::size_t text = texts_.row(pair.prompt);
       if (image_a == npos || image_b == npos || text == npos) {
         ++dataset_.pairs_without_vectors;
@@ -143,6 +150,10 @@ class Loader {
   }
 
  private:
+  /// Row of an image that the encoder has something of for this prompt, or npos.
+  std::size_t image_row(const std::string& image_uid, const std::string& prompt) {
+    return dataset_.has_pair(image_uid, prompt) ? images_.row(image_uid) : npos;
+  }
   void add_list(const workspace::Ranking& ranking, std::vector<reward::PreferenceList>& lists) {
     std::vector<std::int32_t> places = ranking.ranks;
     std::ranges::sort(places);
@@ -159,7 +170,7 @@ class Loader {
     std::vector<reward::RankedImage> images;
     bool has_best = false;
     for (std::size_t i = 0; i < ranking.image_uids.size(); ++i) {
-      const std::size_t image = images_.row(ranking.image_uids[i]);
+      const std::size_t image = image_row(ranking.image_uids[i], ranking.prompt);
       if (image == npos) continue;
       images.push_back({static_cast<std::uint32_t>(image), level_of(i)});
       has_best = has_best || images.back().level == 0;
@@ -182,18 +193,26 @@ class Loader {
 
 }  // namespace
 
+bool Dataset::has_pair(const std::string& image_uid, const std::string& prompt) const {
+  return scores == nullptr || scores->find(embeddings::score_key(image_uid, prompt)) != npos;
+}
+
 Dataset load_dataset(const workspace::Workspace& workspace, const std::string& encoder, const DatasetParts& parts) {
   using embeddings::EmbeddingCache;
   const std::filesystem::path folder = workspace.embeddings_dir(encoder);
   const std::vector<workspace::Pair> pairs = workspace.load_pairs();
   if (!workspace.has_table("points")) (void)workspace.load_points();  // says which command makes them
-  const auto images = std::make_shared<const EmbeddingCache>(EmbeddingCache::open(folder, "image"));
-  const auto texts = std::make_shared<const EmbeddingCache>(EmbeddingCache::open(folder, "text"));
-  if (images->size() == 0 || texts->size() == 0) {
+  const auto open = [&](const char* side) {
+    return std::make_shared<const EmbeddingCache>(EmbeddingCache::open(folder, side));
+  };
+  auto scores = std::make_shared<const EmbeddingCache>(embeddings::open_scores(folder));
+  const bool cross = scores->size() != 0;
+  auto images = cross ? nullptr : open("image"), texts = cross ? nullptr : open("text");
+  if (!cross && (images->size() == 0 || texts->size() == 0)) {
     fail(ErrorCode::kNotFound, "{}: no vectors of encoder {}; run `imagerank encode --data {} --model ...` first",
          workspace.root().string(), encoder, workspace.root().string());
   }
-  Loader loader(workspace, images, texts, parts.mapped);
+  Loader loader(workspace, std::move(images), std::move(texts), cross ? std::move(scores) : nullptr, parts.mapped);
   loader.add_points();
   loader.add_pairs(pairs);
   if (parts.lists) loader.add_lists(pairs);

@@ -5,6 +5,7 @@
 
 #include "clip/encoder.h"
 #include "reward/reward.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank::cli {
 
@@ -13,7 +14,7 @@ namespace imagerank::cli {
 
 /// The encoder that the options named, and how to find it again.
 struct NamedEncoder {
-  clip::Encoder encoder;
+  scoring::SharedEncoder encoder;
   nlohmann::json record;  ///< encoder, model, precision, tokenizer, encoder_untrained: what rewards say of theirs
 };
 /// @param model  "builtin/sample" or a folder. @param tokenizer  a folder, or "" for the model's own.
@@ -22,8 +23,9 @@ struct NamedEncoder {
                                               const std::string& device, const std::string& tokenizer,
                                               bool allow_untrained);
 
-/// The encoder that a reward stands on, as the reward uses it. @throws Error as clip::Encoder::load; kRefused if it is
-/// another than the reward was trained on.
+/// The encoder that a reward stands on, as the reward uses it. @throws Error as clip::Encoder::load and
+/// blip::CrossEncoder::load; kRefused if it is another than the reward was trained on; kInvalidArgument for a
+/// cross-encoder on another device than the CPU.
 [[nodiscard]] NamedEncoder load_needed_encoder(const reward::EncoderNeed& need, const std::string& device,
                                                bool allow_untrained);
 

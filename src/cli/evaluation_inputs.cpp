@@ -107,7 +107,8 @@ void add_rankings(EvaluationInputs& inputs, const std::vector<workspace::Ranking
     if (found == wanted.end()) continue;
     std::vector<std::uint32_t> images;
     for (const auto& uid : ranking.image_uids) {
-      if (const auto row = image_rows.find(uid); row != image_rows.end()) images.push_back(row->second);
+      const auto row = image_rows.find(uid);
+      if (row != image_rows.end() && dataset.has_pair(uid, ranking.prompt)) images.push_back(row->second);
     }
     if (images.size() != ranking.image_uids.size() || images.empty()) {
       ++inputs.facts.rankings_without_vectors;
@@ -337,6 +338,7 @@ namespace {
 std::string scorer_encoder(const reward::EncoderNeed& need) {
   if (need.scorer.empty()) return "";
   try {
+    if (need.kind == reward::EncoderKind::kCross) return blip::cross_encoder_name(scoring::cross_place(need));
     return clip::encoder_name(need.model, scoring::whole_options(need));
   } catch (const Error& error) {
     if (need.reads_text || error.code() != ErrorCode::kNotFound) throw;
@@ -351,9 +353,9 @@ std::string encoder_for(const workspace::Workspace& workspace, const reward::Enc
   if (!need.encoder.empty()) return need.encoder;
   if (std::string name = scorer_encoder(need); !name.empty()) {
     if (!std::filesystem::exists(workspace.embeddings_dir(name))) {
-      fail(ErrorCode::kNotFound,
-           "{}: no vectors of {}'s encoder {}; run `imagerank encode --data {} --reward {}` first",
-           workspace.root().string(), need.scorer, name, workspace.root().string(), place.string());
+      fail(ErrorCode::kNotFound, "{}: no {} of {}'s encoder {}; run `imagerank encode --data {} --reward {}` first",
+           workspace.root().string(), need.kind == reward::EncoderKind::kCross ? "scores" : "vectors", need.scorer,
+           name, workspace.root().string(), place.string());
     }
     return name;
   }

@@ -5,6 +5,7 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "embeddings/encode.h"
 #include "reward/head_kinds.h"
 
 namespace imagerank::cli {
@@ -98,36 +99,51 @@ std::optional<evaluation::PairCalibration> recorded_calibration(const reward::Re
 }
 
 CachedVectors::CachedVectors(const workspace::Workspace& workspace, const reward::Reward& reward,
-                             const std::filesystem::path& place, std::size_t first) {
-  for (const reward::EncoderNeed& need : reward.needs().subspan(first)) {
-    const std::string encoder = encoder_for(workspace, need, place);
-    const auto folder = workspace.embeddings_dir(encoder);
-    caches_.push_back(
-        {encoder, embeddings::EmbeddingCache::open(folder, "image"), embeddings::EmbeddingCache::open(folder, "text")});
+                             const std::filesystem::path& place, bool beside_inputs) {
+  using embeddings::EmbeddingCache;
+  const auto is_cross = [](const reward::EncoderNeed& need) { return need.kind == reward::EncoderKind::kCross; };
+  const bool skip_first = beside_inputs && !is_cross(reward.needs().front());
+  for (const reward::EncoderNeed& need : reward.needs().subspan(skip_first ? 1 : 0)) {
+    Cache& cache = caches_.emplace_back();
+    cache.encoder = encoder_for(workspace, need, place);
+    const auto folder = workspace.embeddings_dir(cache.encoder);
+    if (is_cross(need)) {
+      cache.pairs.emplace(embeddings::open_scores(folder));
+    } else {
+      cache.images.emplace(EmbeddingCache::open(folder, "image"));
+      cache.texts.emplace(EmbeddingCache::open(folder, "text"));
+    }
   }
 }
 
 bool CachedVectors::has(const std::string& image_uid, const std::string& prompt) const {
   constexpr auto kNone = embeddings::EmbeddingCache::npos;
   return std::ranges::all_of(caches_, [&](const Cache& cache) {
-    return cache.images.find(image_uid) != kNone && cache.texts.find(prompt) != kNone;
+    if (cache.pairs) return cache.pairs->find(embeddings::score_key(image_uid, prompt)) != kNone;
+    return cache.images->find(image_uid) != kNone && cache.texts->find(prompt) != kNone;
   });
 }
 
 void CachedVectors::append(std::size_t index, const std::string& image_uid, const std::string& prompt,
-                           std::vector<float>& images, std::vector<float>& texts) const {
+                           BlockRows& rows) const {
   const Cache& cache = caches_[index];
-  const auto add = [&](const embeddings::EmbeddingCache& side, const std::string& key, std::vector<float>& out) {
+  const auto add = [&](const embeddings::EmbeddingCache& side, const std::string& key, const char* what,
+                       const std::string& shown, std::vector<float>& out) {
     const std::size_t row = side.find(key);
     if (row == embeddings::EmbeddingCache::npos) {
-      fail(ErrorCode::kNotFound, "embeddings/{}: expected a vector of '{}', found none; run `encode` with it again",
-           cache.encoder, key.substr(0, 60));
+      fail(ErrorCode::kNotFound, "embeddings/{}: expected a {} of '{}', found none; run `encode` with it again",
+           cache.encoder, what, shown.substr(0, 60));
     }
     const std::vector<float> vector = side.row(row);
     out.insert(out.end(), vector.begin(), vector.end());
   };
-  add(cache.images, image_uid, images);
-  add(cache.texts, prompt, texts);
+  if (cache.pairs) {
+    add(*cache.pairs, embeddings::score_key(image_uid, prompt), "score", fmt::format("{}: {}", image_uid, prompt),
+        rows.pairs);
+    return;
+  }
+  add(*cache.images, image_uid, "vector", image_uid, rows.images);
+  add(*cache.texts, prompt, "vector", prompt, rows.texts);
 }
 
 HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const CachedVectors& further,
@@ -149,26 +165,25 @@ HeadScores::HeadScores(const reward::Reward& reward, const EvaluationInputs& inp
   }
   collect(inputs.measured.rows);
   collect(inputs.validation.rows);
-  std::vector<std::vector<float>> images(1 + further.size());
-  std::vector<std::vector<float>> texts(1 + further.size());
+  const std::size_t own = reward.needs().size() - further.size();  // of the inputs: 1, or 0 before a cross-encoder
   for (std::size_t begin = 0; begin < asked_.size(); begin += kBatch) {
     context.check_stop();
     const std::size_t count = std::min(kBatch, asked_.size() - begin);
-    for (auto* const side : {&images, &texts}) {
-      for (std::vector<float>& values : *side) values.clear();
-    }
+    std::vector<BlockRows> rows(reward.needs().size());
     for (std::size_t i = begin; i < begin + count; ++i) {
-      const auto image = examples.images.values.begin() + static_cast<std::ptrdiff_t>(asked_[i].first * dim);
-      const auto text = examples.texts.values.begin() + static_cast<std::ptrdiff_t>(asked_[i].second * dim);
-      images[0].insert(images[0].end(), image, image + static_cast<std::ptrdiff_t>(dim));
-      texts[0].insert(texts[0].end(), text, text + static_cast<std::ptrdiff_t>(dim));
+      const auto& [image, text] = asked_[i];
+      if (own != 0) {
+        const auto image_row = std::span(examples.images.values).subspan(image * dim, dim);
+        const auto text_row = std::span(examples.texts.values).subspan(text * dim, dim);
+        rows[0].images.insert(rows[0].images.end(), image_row.begin(), image_row.end());
+        rows[0].texts.insert(rows[0].texts.end(), text_row.begin(), text_row.end());
+      }
       for (std::size_t k = 0; k < further.size(); ++k) {
-        further.append(k, inputs.dataset.image_uids[asked_[i].first], inputs.dataset.prompts[asked_[i].second],
-                       images[k + 1], texts[k + 1]);
+        further.append(k, inputs.dataset.image_uids[image], inputs.dataset.prompts[text], rows[own + k]);
       }
     }
     std::vector<reward::VectorBlock> blocks;
-    for (std::size_t k = 0; k < images.size(); ++k) blocks.push_back({images[k], texts[k]});
+    for (const BlockRows& each : rows) blocks.push_back(each.block());
     const auto said = reward.score(blocks, count);
     scores_.insert(scores_.end(), said.score.begin(), said.score.end());
     probabilities_.insert(probabilities_.end(), said.probabilities.begin(), said.probabilities.end());

@@ -14,25 +14,31 @@
 
 namespace imagerank::cli {
 
-/// The cached vectors of a reward's encoders from one of its needs on, by image uid and prompt.
+/// What one encoder has of some images and prompts, row by row.
+struct BlockRows {
+  std::vector<float> images, texts, pairs;
+  [[nodiscard]] reward::VectorBlock block() const { return {images, texts, pairs}; }
+};
+
+/// The cached vectors or scores of a reward's encoders, by image uid and prompt.
 class CachedVectors {
  public:
-  /// @param place  the reward's, for messages. @param first  the first of its needs() to open.
-  /// @throws Error as encoder_for.
+  /// @param place  the reward's, for messages. @param beside_inputs  without the first one's vectors, which
+  /// EvaluationInputs holds; a cross-encoder's scores are here in any case. @throws Error as encoder_for.
   CachedVectors(const workspace::Workspace& workspace, const reward::Reward& reward, const std::filesystem::path& place,
-                std::size_t first);
+                bool beside_inputs);
   [[nodiscard]] std::size_t size() const noexcept { return caches_.size(); }
   /// Whether each encoder has both.
   [[nodiscard]] bool has(const std::string& image_uid, const std::string& prompt) const;
-  /// Appends one image's and one prompt's vector of encoder first + index. @throws Error kNotFound naming what has
-  /// none.
-  void append(std::size_t index, const std::string& image_uid, const std::string& prompt, std::vector<float>& images,
-              std::vector<float>& texts) const;
+  /// Appends what an encoder has of one image and prompt; the last of size() is the last of the reward's.
+  /// @throws Error kNotFound naming what has none.
+  void append(std::size_t index, const std::string& image_uid, const std::string& prompt, BlockRows& rows) const;
 
  private:
+  /// Images and texts, or pairs.
   struct Cache {
     std::string encoder;
-    embeddings::EmbeddingCache images, texts;
+    std::optional<embeddings::EmbeddingCache> images, texts, pairs;
   };
   std::vector<Cache> caches_;
 };
@@ -42,7 +48,7 @@ class HeadScores {
  public:
   /// Scores all that `inputs` asks about. @throws Error kInvalidArgument where reward and vectors or labels do not fit,
   /// kCorruptData for an answer that is not finite, naming image and prompt.
-  /// @param further  of this reward and this workspace, from its second need on; read here only.
+  /// @param further  of this reward and this workspace, beside the inputs; read here only.
   HeadScores(const reward::Reward& reward, const EvaluationInputs& inputs, const CachedVectors& further,
              const RunContext& context);
 

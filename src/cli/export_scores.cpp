@@ -39,7 +39,7 @@ std::vector<exports::ScoredPrompt> score_for_export(const ExportOptions& options
                                                     const workspace::Workspace& workspace, const RunContext& context) {
   const auto place = find_reward_folder(workspace, options.reward);
   const auto reward = reward::Reward::load(place, {.model = options.model, .tokenizer = options.tokenizer});
-  const CachedVectors vectors(workspace, reward, place, /*first=*/0);
+  const CachedVectors vectors(workspace, reward, place, /*beside_inputs=*/false);
   std::vector<exports::ScoredPrompt> scored;
   for (const auto& [image, prompt] : asked(workspace, table, options.split)) {
     if (vectors.has(image, prompt)) scored.push_back({image, prompt, 0.0});
@@ -48,13 +48,11 @@ std::vector<exports::ScoredPrompt> score_for_export(const ExportOptions& options
   for (std::size_t begin = 0; begin < scored.size(); begin += kBatch) {
     context.check_stop();
     const std::size_t end = std::min(begin + kBatch, scored.size());
-    std::vector<std::vector<float>> images(vectors.size()), texts(vectors.size());
+    std::vector<BlockRows> rows(vectors.size());
     std::vector<reward::VectorBlock> blocks;
     for (std::size_t k = 0; k < vectors.size(); ++k) {
-      for (std::size_t i = begin; i < end; ++i) {
-        vectors.append(k, scored[i].image_uid, scored[i].prompt, images[k], texts[k]);
-      }
-      blocks.push_back({images[k], texts[k]});
+      for (std::size_t i = begin; i < end; ++i) vectors.append(k, scored[i].image_uid, scored[i].prompt, rows[k]);
+      blocks.push_back(rows[k].block());
     }
     const reward::Scores said = reward.score(blocks, end - begin);
     for (std::size_t i = begin; i < end; ++i) scored[i].score = double{said.score[i - begin]};

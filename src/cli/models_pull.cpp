@@ -145,7 +145,11 @@ struct ScorerPart {
 std::vector<ScorerPart> parts_of(const reward::PublishedScorer& scorer) {
   std::vector<ScorerPart> parts;
   parts.push_back({scorer.encoder.repository, [&scorer](const auto& repository, const auto& paths) {
-                     return choose_model(repository, paths, scorer.encoder.file);
+                     std::vector<std::string> chosen = choose_model(repository, paths, scorer.encoder.file);
+                     const std::string_view config = scorer.encoder_config;
+                     if (!config.empty() && std::ranges::find(paths, config) != paths.end())
+                       chosen.emplace_back(config);
+                     return chosen;
                    }});
   if (!scorer.head.repository.empty()) {
     parts.push_back({scorer.head.repository, [&scorer](const auto& repository, const auto& paths) {
@@ -159,8 +163,14 @@ std::vector<ScorerPart> parts_of(const reward::PublishedScorer& scorer) {
   return parts;
 }
 
-/// The tokenizer of a repository that stands in for one that a scorer's own lacks.
-ScorerPart tokenizer_part() {
+/// The vocabulary of a scorer that has its own kind, or CLIP's tokenizer from a repository that stands in for one that
+/// lacks it.
+ScorerPart tokenizer_part(const reward::PublishedScorer& scorer) {
+  if (!scorer.vocabulary.file.empty()) {
+    return {scorer.vocabulary.repository, [&scorer](const auto&, const auto&) {
+              return std::vector<std::string>{std::string(scorer.vocabulary.file)};
+            }};
+  }
   return {reward::kTokenizerRepository, [](const auto&, const std::vector<std::string>& paths) {
             std::vector<std::string> chosen;
             for (const char* name : {"tokenizer.json", "vocab.json", "merges.txt"}) {
@@ -168,6 +178,22 @@ ScorerPart tokenizer_part() {
             }
             return chosen;
           }};
+}
+
+/// Whether a tokenizer is to be pulled: what is there already is not.
+bool needs_tokenizer(const reward::PublishedScorer& scorer, bool dry_run) {
+  if (!scorer.reads_text() || (dry_run && scorer.vocabulary.file.empty())) return false;
+  try {
+    const std::string model = reward::find_scorer_model(scorer);
+    if (scorer.vocabulary.file.empty()) {
+      (void)reward::find_clip_tokenizer(std::string(scorer.name), model);
+    } else {
+      (void)reward::find_scorer_vocabulary(scorer, model);
+    }
+    return false;
+  } catch (const Error&) {  // weights that did not come are said later
+    return true;
+  }
 }
 
 /// One part's transfer. @return its JSON.
@@ -195,15 +221,9 @@ int pull_scorer(const reward::PublishedScorer& scorer, const ModelsOptions& opti
   }
   ordered_json pulls = ordered_json::array();
   for (const ScorerPart& part : parts_of(scorer)) pulls.push_back(pull_part(part, options, settings, terminal));
-  bool has_tokenizer = !scorer.reads_text() || options.dry_run;
-  try {
-    if (!has_tokenizer) {
-      (void)reward::find_clip_tokenizer(std::string(scorer.name), reward::find_scorer_model(scorer));
-      has_tokenizer = true;
-    }
-  } catch (const Error&) {  // weights that did not come are said below
+  if (needs_tokenizer(scorer, options.dry_run)) {
+    pulls.push_back(pull_part(tokenizer_part(scorer), options, settings, terminal));
   }
-  if (!has_tokenizer) pulls.push_back(pull_part(tokenizer_part(), options, settings, terminal));
   const std::string problem = options.dry_run ? "" : reward::scorer_problem(scorer);
   const ordered_json object = {{"scorer", scorer.name},
                                {"problem", problem.empty() ? ordered_json() : ordered_json(problem)},

@@ -23,6 +23,8 @@ const char* rule_text(reward::ScoreRule rule) {
       return "2.5 * max(cosine, 0)";
     case reward::ScoreRule::kLinearHead:
       return "weight . image / |image| + bias";
+    case reward::ScoreRule::kCross:
+      return "image and prompt together";
     default:
       return "cosine";
   }
@@ -50,7 +52,8 @@ ordered_json scorer_json(const reward::PublishedScorer& scorer) {
           {"encoder", scorer.encoder.repository},
           {"weights", scorer.encoder.file.empty() ? ordered_json() : ordered_json(scorer.encoder.file)},
           {"head", scorer.head.file.empty() ? ordered_json() : ordered_json(scorer.head.file)},
-          {"dim", scorer.dim},
+          {"vocabulary", scorer.vocabulary.file.empty() ? ordered_json() : ordered_json(scorer.vocabulary.file)},
+          {"dim", scorer.dim == 0 ? ordered_json() : ordered_json(scorer.dim)},
           {"text_prefix", scorer.text_prefix},
           {"range", scorer.range},
           {"source", scorer.source},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "clip/spare_buffers.h"
+
 namespace imagerank::clip {
 namespace {
 
@@ -13,19 +15,13 @@ std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 /// int8 is for the layers: 3 % of the work, and the first look at the pixels, stay finer.
 Format patch_format(Format format) { return format == Format::kInt8 ? Format::kBf16 : format; }
 
-/// Numbers of a patch that are multiplied at a time: all, or a colour's plane.
-std::size_t patch_part(const ModelConfig& config) {
-  constexpr std::size_t kMost = 1024;
-  const std::size_t plane = size(config.patch_size * config.patch_size), whole = 3 * plane;
-  return whole <= kMost || plane % kernels::kBlockBytes != 0 ? whole : plane;
-}
-
 }  // namespace
 
 struct CpuTowers::Tower {
   Tower(const TowerConfig& config, const WeightReader& weights, const std::string& name, const std::string& norm,
         std::size_t dim, Format format, const kernels::Kernels& kernels)
-      : layers(config, weights, name, format, kernels),
+      : layers(
+            config, [&](const std::string& parameter) { return weights.read(parameter); }, name, format, kernels),
         norm_weight(weights.read(name + norm + "_weight")),
         norm_bias(weights.read(name + norm + "_bias")),
         projection(weights.read(name + ".projection"), dim, size(config.width), Format::kFp32) {}
@@ -33,8 +29,7 @@ struct CpuTowers::Tower {
   CpuTransformer layers;
   std::vector<float> norm_weight, norm_bias;  ///< [width], before the projection
   kernels::PackedMatrix projection;           ///< [dim, width], float32
-  mutable std::mutex mutex;
-  mutable std::vector<std::unique_ptr<Buffers>> spare;
+  mutable SpareBuffers<Buffers> spare;
 };
 
 /// Of one pass of a tower.
@@ -48,38 +43,10 @@ struct CpuTowers::Buffers {
   TransformerBuffers layers;
   std::vector<RowRange> sequences;
   std::vector<std::size_t> pooled;
-  kernels::ProductRows patches;        ///< [rows, part of a patch], vision only
+  CpuPatches::Buffers patches;         ///< vision only
   kernels::FloatRows projected;        ///< [rows, dim]
   kernels::ProductRows projection_in;  ///< [rows, width], float32
   std::vector<float> row;              ///< [width], one row that is converted
-  std::vector<float> patch;            ///< [part of a patch, padded], vision only; zeros stay behind it
-};
-
-/// Buffers for the time of a call: taken from the tower's spare ones, or made.
-class CpuTowers::Lease {
- public:
-  template <class Make>
-  Lease(const Tower& tower, Make make) : tower_(tower) {
-    {
-      const std::scoped_lock lock(tower_.mutex);
-      if (!tower_.spare.empty()) {
-        buffers_ = std::move(tower_.spare.back());
-        tower_.spare.pop_back();
-      }
-    }
-    if (!buffers_) buffers_ = make();
-  }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-  ~Lease() {
-    const std::scoped_lock lock(tower_.mutex);
-    tower_.spare.push_back(std::move(buffers_));
-  }
-  [[nodiscard]] Buffers& operator*() const noexcept { return *buffers_; }
-
- private:
-  const Tower& tower_;
-  std::unique_ptr<Buffers> buffers_;
 };
 
 CpuTowers::CpuTowers(const WeightReader& weights, Format format, const kernels::Kernels& kernels)
@@ -88,10 +55,8 @@ CpuTowers::CpuTowers(const WeightReader& weights, Format format, const kernels::
   vision_ = std::make_unique<Tower>(config_.vision, weights, "vision", ".post_norm", dim, format, kernels_);
   text_ = std::make_unique<Tower>(config_.text, weights, "text", ".final_norm", dim, format, kernels_);
   image_group_ = std::max<std::size_t>(1, kRows / size(config_.vision_tokens()));
-  const std::size_t plane = size(config_.patch_size * config_.patch_size);
-  const std::size_t part = patch_part(config_);
-  patches_ = kernels::PackedMatrix(weights.read("vision.patch_embedding"), width, 3 * plane, patch_format(format),
-                                   part == 3 * plane ? 0 : part);
+  patches_ = CpuPatches(weights.read("vision.patch_embedding"), width, size(config_.image_size),
+                        size(config_.patch_size), patch_format(format));
   pre_norm_weight_ = weights.read("vision.pre_norm_weight");
   pre_norm_bias_ = weights.read("vision.pre_norm_bias");
   vision_positions_ = weights.read("vision.position_embedding");
@@ -112,11 +77,10 @@ void CpuTowers::embed_images(std::span<const float> pixels, std::span<float> vec
   const std::size_t dim = size(config_.projection_dim);
   const std::size_t image = 3 * size(config_.image_size * config_.image_size);
   const std::size_t tokens = size(config_.vision_tokens());
-  const Lease lease(*vision_, [&] {
+  const auto lease = vision_->spare.take([&] {
     auto buffers =
         std::make_unique<Buffers>(config_.vision, image_group_ * tokens, tokens, dim, vision_->layers.format());
-    buffers->patches = kernels::ProductRows(image_group_ * (tokens - 1), patches_.part_depth(), patches_.format());
-    buffers->patch.resize(patches_.part_depth());
+    buffers->patches = patches_.make_buffers(image_group_);
     return buffers;
   });
   const std::size_t count = vectors.size() / dim;
@@ -136,7 +100,7 @@ void CpuTowers::embed_image_group(Buffers& buffers, const float* pixels, std::si
       std::memcpy(hidden.row(i * tokens + t), vision_positions_.data() + t * width, width * sizeof(float));
     }
   }
-  add_patches(buffers, pixels, count);
+  patches_.add(kernels_, buffers.patches, pixels, count, hidden);
   for (std::size_t r = 0; r < count * tokens; ++r) {
     kernels_.rows.layer_norm(hidden.row(r), pre_norm_weight_.data(), pre_norm_bias_.data(), width,
                              static_cast<float>(config_.vision.layer_norm_eps), hidden.row(r));
@@ -148,36 +112,11 @@ void CpuTowers::embed_image_group(Buffers& buffers, const float* pixels, std::si
   project(buffers, *vision_, count, targets.data());
 }
 
-/// Adds each patch's product to its token's row: a convolution whose stride is its kernel.
-void CpuTowers::add_patches(Buffers& buffers, const float* pixels, std::size_t count) const {
-  const std::size_t image_size = size(config_.image_size), patch = size(config_.patch_size), side = image_size / patch;
-  const std::size_t per_image = side * side, lines = 3 * patch / patches_.parts();
-  const kernels::FloatRows& hidden = buffers.layers.hidden;
-  for (std::size_t part = 0; part < patches_.parts(); ++part) {
-    for (std::size_t i = 0; i < count * per_image; ++i) {
-      const std::size_t image = i / per_image, y = i % per_image / side, x = i % side;
-      for (std::size_t l = 0; l < lines; ++l) {  // a line of a patch, of one colour
-        const std::size_t line = part * lines + l, colour = line / patch;
-        const std::size_t at = ((image * 3 + colour) * image_size + y * patch + line % patch) * image_size + x * patch;
-        std::memcpy(buffers.patch.data() + l * patch, pixels + at, patch * sizeof(float));
-      }
-      buffers.patches.set(kernels_, i, buffers.patch.data());
-    }
-    kernels::multiply(kernels_, buffers.patches, count * per_image, patches_, 0, patches_.panels(), part,
-                      [&](std::size_t row, std::size_t height, std::size_t column, float* tile) {
-                        for (std::size_t r = row; r < row + height; ++r, tile += kernels::kPanelColumns) {
-                          kernels_.rows.add(tile, 1, kernels::kNoBias.data(),
-                                            hidden.row(r + r / per_image + 1) + column, 0);
-                        }
-                      });
-  }
-}
-
 void CpuTowers::embed_texts(std::span<const std::span<const std::int64_t>> texts,
                             std::span<float* const> vectors) const {
   const std::size_t context = size(config_.context_length);
   const std::size_t rows = std::max(kRows, context);
-  const Lease lease(*text_, [&] {
+  const auto lease = text_->spare.take([&] {
     return std::make_unique<Buffers>(config_.text, rows, context, size(config_.projection_dim), text_->layers.format());
   });
   for (std::size_t begin = 0; begin < texts.size();) {

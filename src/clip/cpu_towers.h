@@ -3,11 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "clip/cpu_patches.h"
 #include "clip/cpu_transformer.h"
 #include "clip/weight_reader.h"
 #include "kernels/format.h"
@@ -45,10 +45,8 @@ class CpuTowers {
   /// What one tower holds beside its layers, and the buffers that its passes take and give back.
   struct Tower;
   struct Buffers;
-  class Lease;
 
   void embed_image_group(Buffers& buffers, const float* pixels, std::size_t count, float* vectors) const;
-  void add_patches(Buffers& buffers, const float* pixels, std::size_t count) const;
   void embed_text_group(Buffers& buffers, std::span<const std::span<const std::int64_t>> texts,
                         float* const* vectors) const;
   void project(Buffers& buffers, const Tower& tower, std::size_t count, float* const* vectors) const;
@@ -57,7 +55,7 @@ class CpuTowers {
   kernels::Kernels kernels_;
   std::size_t image_group_ = 1;
   std::unique_ptr<Tower> vision_, text_;
-  kernels::PackedMatrix patches_;  ///< [width, 3 * patch * patch]
+  CpuPatches patches_;
   std::vector<float> pre_norm_weight_, pre_norm_bias_;
   std::vector<float> vision_positions_;  ///< [1 + patches, width], the class token added to the first
   std::vector<float> tokens_;            ///< [vocabulary, text width]

@@ -88,16 +88,16 @@ std::string CpuTransformer::obstacle(const TowerConfig& config) {
   return "";
 }
 
-CpuTransformer::CpuTransformer(const TowerConfig& config, const WeightReader& weights, const std::string& tower,
+CpuTransformer::CpuTransformer(const TowerConfig& config, const ParameterReader& read, const std::string& tower,
                                kernels::Format format, const kernels::Kernels& kernels)
     : config_(config), format_(format), kernels_(kernels) {
   for (std::int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back(read_layer(weights, fmt::format("{}.layer{}.", tower, i)));
+    layers_.push_back(read_layer(read, fmt::format("{}.layer{}.", tower, i)));
   }
 }
 
-CpuTransformer::Layer CpuTransformer::read_layer(const WeightReader& weights, const std::string& prefix) const {
-  const auto read = [&](const char* name) { return weights.read(prefix + name); };
+CpuTransformer::Layer CpuTransformer::read_layer(const ParameterReader& parameters, const std::string& prefix) const {
+  const auto read = [&](const char* name) { return parameters(prefix + name); };
   const std::size_t width = size(config_.width), mlp = size(config_.mlp_width), part = mlp_part(config_);
   const std::size_t qkv_columns = size(config_.heads) * 3 * padded_head(config_);
   Layer layer;
@@ -128,7 +128,7 @@ void CpuTransformer::run(TransformerBuffers& buffers, std::span<const RowRange> 
     const Layer& layer = layers_[i];
     norm(buffers, rows, layer.norm1_weight, layer.norm1_bias);
     std::size_t left = rows;
-    if (i + 1 < layers_.size()) {
+    if (i + 1 < layers_.size() || pooled.empty()) {
       attention(buffers, layer, sequences, causal);
     } else {
       pooled_attention(buffers, layer, sequences, pooled, causal);

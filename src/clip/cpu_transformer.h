@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "clip/model_config.h"
-#include "clip/weight_reader.h"
+#include "clip/parameter_reader.h"
 #include "kernels/attention.h"
 #include "kernels/buffer.h"
 #include "kernels/kernels.h"
@@ -43,12 +43,13 @@ struct TransformerBuffers {
 class CpuTransformer {
  public:
   /// @param tower  "vision" or "text", the prefix of its parameters.
-  CpuTransformer(const TowerConfig& config, const WeightReader& weights, const std::string& tower,
+  CpuTransformer(const TowerConfig& config, const ParameterReader& read, const std::string& tower,
                  kernels::Format format, const kernels::Kernels& kernels);
 
   /// The residual stream after the last layer, of one row of each sequence: rows [0, sequences.size()) of
   /// buffers.hidden. Only those rows go on after the last attention.
-  /// @param sequences  of buffers.hidden, in order, without gaps. @param pooled  row in each sequence.
+  /// @param sequences  of buffers.hidden, in order, without gaps. @param pooled  row in each sequence; none: every row
+  /// goes on, and stays where it is.
   void run(TransformerBuffers& buffers, std::span<const RowRange> sequences, std::span<const std::size_t> pooled,
            bool causal) const;
 
@@ -65,7 +66,7 @@ class CpuTransformer {
     std::vector<float> qkv_bias, out_bias, fc1_bias, fc2_bias;
   };
 
-  Layer read_layer(const WeightReader& weights, const std::string& prefix) const;
+  Layer read_layer(const ParameterReader& parameters, const std::string& prefix) const;
   void norm(TransformerBuffers& buffers, std::size_t count, const std::vector<float>& weight,
             const std::vector<float>& bias) const;
   void attention(TransformerBuffers& buffers, const Layer& layer, std::span<const RowRange> sequences,

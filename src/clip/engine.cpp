@@ -172,6 +172,11 @@ Choice choose(const ModelConfig& config, const EncoderOptions& options) {
 
 }  // namespace
 
+std::optional<kernels::Kernels> find_native_kernels() {
+  const std::optional<kernels::Level> level = kernels::best_level(level_limit());
+  return level ? std::optional(kernels::kernels_of(*level)) : std::nullopt;
+}
+
 void require_device(Device device) {
   if (device == Device::kCuda && !torch::cuda::is_available()) {
     fail(ErrorCode::kUnavailable, "device cuda: expected a CUDA device and a libtorch built for it, found none");

@@ -35,20 +35,25 @@ double edge_ratio(std::vector<float> weight, std::int64_t matrix_rows, std::int6
 
 }  // namespace
 
-bool weights_look_random(const WeightReader& weights) {
+bool weights_look_random(const ParameterReader& read, const TowerConfig& vision, const TowerConfig& text) {
   const torch::InferenceMode guard;
   constexpr double kEdge = 1.12;  // what random matrices of a tiny tower's size reach by chance is below 1.05
   const auto random = [&](const std::string& tower, const TowerConfig& config) {
     for (std::int64_t i = 0; i < config.layers; ++i) {
       const std::string layer = fmt::format("{}.layer{}.", tower, i);
-      if (edge_ratio(weights.read(layer + "fc1_weight"), config.mlp_width, config.width) > kEdge ||
-          edge_ratio(weights.read(layer + "fc2_weight"), config.width, config.mlp_width) > kEdge) {
+      if (edge_ratio(read(layer + "fc1_weight"), config.mlp_width, config.width) > kEdge ||
+          edge_ratio(read(layer + "fc2_weight"), config.width, config.mlp_width) > kEdge) {
         return false;
       }
     }
     return true;
   };
-  return random("vision", weights.config().vision) && random("text", weights.config().text);
+  return random("vision", vision) && random("text", text);
+}
+
+bool weights_look_random(const WeightReader& weights) {
+  return weights_look_random([&](const std::string& parameter) { return weights.read(parameter); },
+                             weights.config().vision, weights.config().text);
 }
 
 }  // namespace imagerank::clip

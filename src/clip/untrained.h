@@ -1,5 +1,7 @@
 #pragma once
 
+#include "clip/model_config.h"
+#include "clip/parameter_reader.h"
 #include "clip/weight_reader.h"
 
 namespace imagerank::clip {
@@ -9,5 +11,7 @@ namespace imagerank::clip {
 /// Training leaves directions that stand far out of that; no initialisation does.
 /// Source: the edge of the Marchenko-Pastur law; Martin and Mahoney 2021 on trained networks' spectra.
 [[nodiscard]] bool weights_look_random(const WeightReader& weights);
+/// The same of two towers, whose "vision.layer<i>." and "text.layer<i>." have fc1_weight and fc2_weight.
+[[nodiscard]] bool weights_look_random(const ParameterReader& read, const TowerConfig& vision, const TowerConfig& text);
 
 }  // namespace imagerank::clip

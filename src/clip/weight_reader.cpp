@@ -1,15 +1,13 @@
 #include "clip/weight_reader.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
-#include <span>
 #include <utility>
 
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
-#include "core/shown.h"
+#include "core/tensor_match.h"
 
 namespace imagerank::clip {
 namespace {
@@ -38,8 +36,6 @@ void list_layers(std::vector<WeightEntry>& entries, const std::string& tower, co
   }
 }
 
-std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
 /// Where a parameter's numbers lie in the file.
 struct Source {
   std::vector<std::pair<std::string, const TensorView*>> parts;  ///< and their names
@@ -50,12 +46,12 @@ struct Source {
 /// once.
 class Matcher {
  public:
-  explicit Matcher(const WeightTensors& weights) : weights_(weights), left_(weights.tensors()) {}
+  explicit Matcher(const WeightTensors& weights) : weights_(weights), left_(weights.tensors(), "the config") {}
 
   std::map<std::string, Source> match(const std::vector<WeightEntry>& entries) {
     std::map<std::string, Source> sources;
     for (const WeightEntry& entry : entries) sources.emplace(entry.parameter, source_of(entry));
-    complain();
+    left_.check(weights_.place(), /*all=*/true);
     return sources;
   }
 
@@ -66,7 +62,7 @@ class Matcher {
     if (is_open_clip(weights_.layout())) {
       std::string name = entry.open_clip;
       // A projection is a bare matrix there, unless it was made a linear layer, which lies the other way.
-      source.transposed = entry.transposed_in_open_clip && !left_.contains(name + ".weight");
+      source.transposed = entry.transposed_in_open_clip && !left_.has(name + ".weight");
       if (entry.transposed_in_open_clip && !source.transposed) name += ".weight";
       if (source.transposed) std::swap(shape[0], shape[1]);
       take(source, name, shape);
@@ -78,56 +74,12 @@ class Matcher {
   }
 
   void take(Source& source, const std::string& name, const std::vector<std::int64_t>& expected) {
-    const auto at = left_.find(name);
-    if (at == left_.end()) {
-      missing_.push_back(fmt::format("'{}' {}", name, shape_text(expected)));
-      return;
-    }
-    const TensorView& view = *at->second;
-    const bool scalar = expected.empty() && view.element_count() == 1;  // some files write logit_scale as [1]
-    if (view.shape != expected && !scalar) {
-      wrong_.push_back(fmt::format("tensor '{}': expected {} as the config says, found {}", name, shape_text(expected),
-                                   shape_text(view.shape)));
-    } else if (!is_floating(view.type)) {
-      wrong_.push_back(fmt::format("tensor '{}': expected F16, BF16, F32 or F64, found integers", name));
-    }
-    source.parts.emplace_back(name, &view);
-    left_.erase(at);
-  }
-
-  void complain() {
-    std::vector<std::string> parts = std::move(wrong_);
-    if (!missing_.empty()) parts.push_back(fmt::format("expected {}, found no such tensor", listed(missing_)));
-    if (!left_.empty()) {
-      std::vector<std::string> over;
-      for (const auto& [name, view] : left_)
-        over.push_back(fmt::format("'{}' {}", shown(name), shape_text(view->shape)));
-      parts.push_back(fmt::format("expected no tensor beside the config's model, found {}", listed(over)));
-    }
-    if (!parts.empty()) {
-      fail(ErrorCode::kCorruptData, "{}: {}", weights_.place().string(), listed(parts, "; "));
-    }
-  }
-
-  /// All of them, within reason.
-  static std::string listed(const std::vector<std::string>& items, const char* separator = ", ") {
-    constexpr std::size_t kMost = 200;
-    const std::span<const std::string> first = std::span(items).first(std::min(items.size(), kMost));
-    const std::string text = fmt::format("{}", fmt::join(first, separator));
-    return items.size() <= kMost ? text : fmt::format("{} and {} more", text, items.size() - kMost);
+    if (const TensorView* const view = left_.take(name, expected)) source.parts.emplace_back(name, view);
   }
 
   const WeightTensors& weights_;
-  std::map<std::string, const TensorView*> left_;
-  std::vector<std::string> missing_, wrong_;
+  TensorMatcher left_;
 };
-
-bool all_finite(std::span<const float> values) {
-  constexpr std::uint32_t kExponent = 0x7f800000;
-  bool special = false;
-  for (const float value : values) special |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
-  return !special;
-}
 
 /// @param values  [rows, columns]
 std::vector<float> transpose(const std::vector<float>& values, std::size_t rows, std::size_t columns) {
@@ -207,11 +159,7 @@ std::vector<float> WeightReader::read(const std::string& parameter) const {
   const Source& source = state_->sources.at(parameter);
   std::vector<float> values;
   for (const auto& [name, view] : source.parts) {
-    std::vector<float> part = view->to_float();
-    if (!all_finite(part)) {
-      fail(ErrorCode::kCorruptData, "{}: tensor '{}': expected finite numbers, found NaN or infinity",
-           state_->weights.place().string(), name);
-    }
+    std::vector<float> part = finite_floats(*view, name, state_->weights.place());
     state_->add_digest(name, *view);  // now that its pages are there
     if (!view->is_copy) forget_pages(view->bytes);
     if (values.empty()) {

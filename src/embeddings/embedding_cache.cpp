@@ -16,8 +16,8 @@
 
 namespace imagerank::embeddings {
 
-EmbeddingCache EmbeddingCache::open(const std::filesystem::path& folder, const std::string& side) {
-  EmbeddingCache cache(folder, side);
+EmbeddingCache EmbeddingCache::open(const std::filesystem::path& folder, const std::string& side, Stored stored) {
+  EmbeddingCache cache(folder, side, stored);
   if (std::filesystem::exists(folder)) remove_stale_temporaries(folder);
   cache.load();
   return cache;
@@ -58,22 +58,25 @@ void EmbeddingCache::load_files() {
   }
   array_.emplace(file(".npy"));
   // The array is replaced before the keys: after a crash between the two it may hold more rows, never fewer.
-  if (array_->type() != NpyType::kFloat16 || array_->shape().size() != 2 || array_->shape()[0] < size()) {
-    fail(ErrorCode::kCorruptData, "{}: expected float16 [{} or more, D]; delete the folder to encode again",
-         file(".npy").string(), size());
+  const bool whole = stored_ == Stored::kFloat;
+  if (array_->type() != (whole ? NpyType::kFloat32 : NpyType::kFloat16) || array_->shape().size() != 2 ||
+      array_->shape()[0] < size()) {
+    fail(ErrorCode::kCorruptData, "{}: expected {} [{} or more, D]; delete the folder to encode again",
+         file(".npy").string(), whole ? "float32" : "float16", size());
   }
   dim_ = array_->shape()[1];
-  for (std::size_t i = 0; i < size(); ++i) places_[i].at = i * dim_ * sizeof(std::uint16_t);
+  for (std::size_t i = 0; i < size(); ++i) places_[i].at = i * words(dim_) * sizeof(std::uint16_t);
 }
 
 void EmbeddingCache::read_log(std::size_t number) {
   EmbeddingLog& log = logs_[number];
   const auto source = static_cast<std::uint32_t>(number + 1);
   log.read_new([&](const EmbeddingLog::Record& record) {
-    if (dim_ == 0) dim_ = log.dim();
-    if (dim_ != log.dim()) {
+    const std::size_t dim = log.dim() / words(1);
+    if (dim_ == 0) dim_ = dim;
+    if (words(dim_) != log.dim()) {
       fail(ErrorCode::kCorruptData, "{}: expected vectors of {} numbers like the others, found {}; delete it",
-           log.path().string(), dim_, log.dim());
+           log.path().string(), dim_, dim);
     }
     const std::size_t at = find(record.key);
     // What the files already hold stays there: a log of a process that was killed before it could delete it.
@@ -118,22 +121,28 @@ void EmbeddingCache::copy_row(std::size_t index, std::span<std::uint16_t> vector
 }
 
 std::vector<float> EmbeddingCache::row(std::size_t index) const {
-  std::vector<std::uint16_t> half(dim_);
-  copy_row(index, half);
+  std::vector<std::uint16_t> stored(words(dim_));
+  copy_row(index, stored);
   std::vector<float> vector(dim_);
-  std::ranges::transform(half, vector.begin(), float_from_half);
+  if (stored_ == Stored::kFloat) {
+    std::memcpy(vector.data(), stored.data(), dim_ * sizeof(float));
+  } else {
+    std::ranges::transform(stored, vector.begin(), float_from_half);
+  }
   return vector;
 }
 
 std::span<const std::uint16_t> EmbeddingCache::mapped_rows() const noexcept {
   const bool all = array_ && std::ranges::all_of(places_, [](const Place& place) { return place.source == 0; });
-  if (!all || reinterpret_cast<std::uintptr_t>(array_->bytes().data()) % alignof(std::uint16_t) != 0) return {};
+  if (!all || stored_ == Stored::kFloat ||
+      reinterpret_cast<std::uintptr_t>(array_->bytes().data()) % alignof(std::uint16_t) != 0)
+    return {};
   return {reinterpret_cast<const std::uint16_t*>(array_->bytes().data()), size() * dim_};
 }
 
 void EmbeddingCache::create_log(std::size_t dim) {
   if (own_) return;
-  own_.emplace(EmbeddingLog::create(folder_, side_, dim));
+  own_.emplace(EmbeddingLog::create(folder_, side_, words(dim)));
   logs_.push_back(EmbeddingLog::open(own_->path()).value());
 }
 
@@ -153,9 +162,13 @@ void EmbeddingCache::add(const std::string& key, const std::string& content, std
   }
   create_log(vector.size());
   dim_ = vector.size();
-  std::vector<std::uint16_t> half(dim_);
-  std::ranges::transform(vector, half.begin(), half_from_float);
-  const std::uint64_t at = own_->append(key, content, half);
+  std::vector<std::uint16_t> stored(words(dim_));
+  if (stored_ == Stored::kFloat) {
+    std::memcpy(stored.data(), vector.data(), dim_ * sizeof(float));
+  } else {
+    std::ranges::transform(vector, stored.begin(), half_from_float);
+  }
+  const std::uint64_t at = own_->append(key, content, stored);
   const auto own = std::ranges::find_if(logs_, [&](const EmbeddingLog& log) { return is_own(log); });
   put(key, content, {static_cast<std::uint32_t>(own - logs_.begin() + 1), at});
 }
@@ -196,12 +209,14 @@ void EmbeddingCache::save() {
 void EmbeddingCache::write_array() const {
   constexpr std::size_t kRowsAtOnce = 1024;
   AtomicFile output(file(".npy"));
-  output.write(npy_header(NpyType::kFloat16, std::array<std::size_t, 2>{size(), dim_}));
-  std::vector<std::uint16_t> block(kRowsAtOnce * dim_);
+  const NpyType type = stored_ == Stored::kFloat ? NpyType::kFloat32 : NpyType::kFloat16;
+  const std::size_t row = words(dim_);
+  output.write(npy_header(type, std::array<std::size_t, 2>{size(), dim_}));
+  std::vector<std::uint16_t> block(kRowsAtOnce * row);
   for (std::size_t first = 0; first < size(); first += kRowsAtOnce) {
     const std::size_t count = std::min(kRowsAtOnce, size() - first);
-    for (std::size_t i = 0; i < count; ++i) copy_row(first + i, std::span(block).subspan(i * dim_, dim_));
-    output.write(std::as_bytes(std::span(block).first(count * dim_)));
+    for (std::size_t i = 0; i < count; ++i) copy_row(first + i, std::span(block).subspan(i * row, row));
+    output.write(std::as_bytes(std::span(block).first(count * row)));
   }
   output.commit();
 }

@@ -16,17 +16,26 @@
 
 namespace imagerank::embeddings {
 
+/// How a cache keeps numbers.
+enum class Stored {
+  kHalf,   ///< float16: vectors
+  kFloat,  ///< float32: scores, which are kept as they are
+};
+
 /// One side of an encoder's cache: vectors as the tower gives them, in float16, under keys (image uid, or prompt) with
-/// the SHA-256 of the content they were made from. <folder>/<side>.npy + <side>.parquet hold those that save() has
-/// merged; what came since, from this process or others, stands in logs beside them. Several processes may fill one
-/// cache. In memory: keys, contents and where each vector stands; the vectors stay on disk. Not thread-safe.
+/// the SHA-256 of the content they were made from; or a cross-encoder's scores, under the keys of pairs.
+/// <folder>/<side>.npy + <side>.parquet hold those that save() has merged; what came since, from this process or
+/// others, stands in logs beside them. Several processes may fill one cache. In memory: keys, contents and where each
+/// vector stands; the vectors stay on disk. Not thread-safe.
 class EmbeddingCache {
  public:
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 
-  /// Files and logs, those of processes at work included. Empty if there are none. @param side  "image" or "text".
+  /// Files and logs, those of processes at work included. Empty if there are none. @param side  "image", "text" or
+  /// "pair".
   /// @throws Error kCorruptData if array and keys disagree, or vectors of different sizes stand in one cache.
-  static EmbeddingCache open(const std::filesystem::path& folder, const std::string& side);
+  static EmbeddingCache open(const std::filesystem::path& folder, const std::string& side,
+                             Stored stored = Stored::kHalf);
 
   [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
   /// 0 while it is empty.
@@ -41,11 +50,11 @@ class EmbeddingCache {
   /// Row as float32, [dim].
   [[nodiscard]] std::vector<float> row(std::size_t index) const;
   /// All rows, float16 [size(), dim()], as the file has them, mapped: valid until the cache changes or goes. Empty
-  /// while vectors stand in logs.
+  /// while vectors stand in logs, and of kFloat.
   [[nodiscard]] std::span<const std::uint16_t> mapped_rows() const noexcept;
 
-  /// Adds or replaces one vector, rounded to float16. It stands in this process's log when the call returns, and
-  /// survives the process. @throws Error kInvalidArgument if the dimension differs; kResourceLimit, kIo.
+  /// Adds or replaces one vector, rounded to float16 unless kFloat. It stands in this process's log when the call
+  /// returns, and survives the process. @throws Error kInvalidArgument if the dimension differs; kResourceLimit, kIo.
   void add(const std::string& key, const std::string& content, std::span<const float> vector);
   /// Takes in what other processes have appended since.
   void refresh();
@@ -65,13 +74,18 @@ class EmbeddingCache {
     std::uint64_t at = 0;  ///< bytes into the array's elements, or as the log says
   };
 
-  EmbeddingCache(std::filesystem::path folder, std::string side) : folder_(std::move(folder)), side_(std::move(side)) {}
+  EmbeddingCache(std::filesystem::path folder, std::string side, Stored stored)
+      : folder_(std::move(folder)), side_(std::move(side)), stored_(stored) {}
   [[nodiscard]] std::filesystem::path file(const char* extension) const { return folder_ / (side_ + extension); }
   void create_log(std::size_t dim);
   void load();
   void load_files();
   void read_log(std::size_t number);
   void put(std::string_view key, std::string_view content, Place place);
+  /// Of 16 bits, as logs have them.
+  [[nodiscard]] std::size_t words(std::size_t numbers) const noexcept {
+    return stored_ == Stored::kFloat ? 2 * numbers : numbers;
+  }
   void copy_row(std::size_t index, std::span<std::uint16_t> vector) const;
   [[nodiscard]] bool is_own(const EmbeddingLog& log) const { return own_ && log.path() == own_->path(); }
   void write_array() const;
@@ -79,6 +93,7 @@ class EmbeddingCache {
 
   std::filesystem::path folder_;
   std::string side_;
+  Stored stored_ = Stored::kHalf;
   std::size_t dim_ = 0;
   std::deque<std::string> keys_;  // deques: the indices below point into them
   std::deque<std::string> contents_;

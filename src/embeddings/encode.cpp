@@ -55,17 +55,14 @@ void encode_texts(const std::vector<std::string>& prompts, const clip::Encoder& 
   }
 }
 
-/// Opens a side of the cache, lets `fill` add to it and merges, after a stop too.
-template <typename Fill>
-void with_cache(const workspace::Workspace& workspace, const clip::Encoder& encoder, const std::string& side,
-                EncodeCounts& counts, const Fill& fill) {
-  const std::filesystem::path folder = workspace.embeddings_dir(encoder.name());
-  EmbeddingCache cache = EmbeddingCache::open(folder, side);
-  if (cache.dim() != 0 && cache.dim() != encoder.dim()) {
+}  // namespace
+
+void fill_cache(EmbeddingCache cache, const std::filesystem::path& place, std::size_t dim, EncodeCounts& counts,
+                const std::function<void(EmbeddingCache&)>& fill) {
+  if (cache.dim() != 0 && cache.dim() != dim) {
     fail(ErrorCode::kCorruptData,
-         "{}: {}: expected vectors of {} numbers, as the encoder gives, found {}; delete the "
-         "folder to encode again",
-         folder.string(), side, encoder.dim(), cache.dim());
+         "{}: expected vectors of {} numbers, as the encoder gives, found {}; delete the folder to encode again",
+         place.string(), dim, cache.dim());
   }
   try {
     fill(cache);
@@ -76,8 +73,6 @@ void with_cache(const workspace::Workspace& workspace, const clip::Encoder& enco
   cache.save();
   counts.damaged += cache.damaged();
 }
-
-}  // namespace
 
 EncodeCounts encode_workspace(const workspace::Workspace& workspace, const clip::Encoder& encoder,
                               const EncodeOptions& options, const RunContext& context) {
@@ -94,10 +89,11 @@ EncodeCounts encode_workspace(const workspace::Workspace& workspace, const clip:
     fail(ErrorCode::kNotFound, "{}: expected rankings or images, found 0 rows of either; `imagerank import` adds them",
          workspace.root().string());
   }
-  with_cache(workspace, encoder, "text", counts,
+  const std::filesystem::path folder = workspace.embeddings_dir(encoder.name());
+  fill_cache(EmbeddingCache::open(folder, "text"), folder / "text", encoder.dim(), counts,
              [&](EmbeddingCache& cache) { encode_texts(prompts, encoder, cache, context, counts); });
   const encoding::Tower tower = encoding::vision_tower(encoder, options.batch);
-  with_cache(workspace, encoder, "image", counts,
+  fill_cache(EmbeddingCache::open(folder, "image"), folder / "image", encoder.dim(), counts,
              [&](EmbeddingCache& cache) { encode_images(workspace, images, tower, cache, context, counts); });
   counts.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return counts;

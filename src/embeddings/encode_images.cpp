@@ -1,27 +1,24 @@
-#include <algorithm>
-#include <chrono>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "core/fail.h"
 #include "core/random.h"
-#include "embeddings/encode.h"
+#include "embeddings/cache_filling.h"
 
 namespace imagerank::embeddings {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// Images of one content, as their rows say; the first one's file is read for all.
 using Content = std::vector<const workspace::Image*>;
 
 /// The images that need a vector, by content; what the cache can say without a look at a file is done.
-class ImageEncoding {
+class ImageEncoding : private CacheFilling {
  public:
   ImageEncoding(const workspace::Workspace& workspace, const encoding::Tower& tower, EmbeddingCache& cache,
                 const RunContext& context, EncodeCounts& counts)
-      : workspace_(workspace), tower_(tower), cache_(cache), context_(context), counts_(counts) {}
+      : CacheFilling(workspace, cache, context, counts), tower_(tower) {}
 
   void plan(const std::vector<workspace::Image>& images) {
     std::unordered_map<std::string_view, std::size_t> by_content;
@@ -42,13 +39,11 @@ class ImageEncoding {
 
   void run() {
     for (const Content& content : todo_) total_ += content.size();
-    const Clock::time_point start = Clock::now();
     while (!todo_.empty()) {
       run_list();
       todo_ = std::exchange(again_, {});
     }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (counts_.encoded != 0) counts_.images_per_s = static_cast<double>(counts_.encoded) / std::max(seconds, 1e-9);
+    set_rate();
   }
 
  private:
@@ -56,20 +51,15 @@ class ImageEncoding {
     if (const auto seed = cache_.join(tower_.dim)) Random(*seed).shuffle(todo_);
     encoding::ImageList list;
     list.count = todo_.size();
-    list.in_order = false;
-    list.hash = true;
     list.source = [&](std::size_t index) -> std::optional<encoding::ImageSource> {
       const workspace::Image& image = *todo_[index].front();
       if (is_known(image.sha256)) return std::nullopt;  // by another process, since the plan
       return encoding::ImageSource{image.image_uid, workspace_.resolve(image)};
     };
     list.known = [this](std::size_t, const std::string& sha256) { return is_known(sha256); };
-    encoding::encode_images(tower_, list, context_, [&](encoding::ImageResult&& result) {
-      const std::lock_guard lock(mutex_);
-      take(todo_[result.index], std::move(result));
-      if (Clock::now() - refreshed_ < kRefreshInterval) return;
-      cache_.refresh();
-      refreshed_ = Clock::now();
+    run_pipeline(tower_, list, [&](encoding::ImageResult&& result) {
+      const Content& content = todo_[result.index];
+      take(content, std::move(result));
     });
   }
 
@@ -98,9 +88,7 @@ class ImageEncoding {
         again_.push_back({content[i]});  // the first one's file is not what its row says: each its own
       }
     }
-    done_ += done;
-    context_.report({"encode images", done_, total_,
-                     counts_.failed.empty() ? "" : fmt::format("{} failed", counts_.failed.size())});
+    report("encode images", done);
   }
 
   /// Gives an image the vector of a content that the cache has.
@@ -117,19 +105,9 @@ class ImageEncoding {
     }
   }
 
-  static constexpr std::chrono::milliseconds kRefreshInterval{100};
-
-  const workspace::Workspace& workspace_;
   const encoding::Tower& tower_;
-  EmbeddingCache& cache_;  // mutex_, once the pipeline runs
-  const RunContext& context_;
-  EncodeCounts& counts_;
-  std::mutex mutex_;
   std::vector<Content> todo_;
   std::vector<Content> again_;
-  std::size_t done_ = 0;
-  std::size_t total_ = 0;
-  Clock::time_point refreshed_ = Clock::now();
 };
 
 }  // namespace

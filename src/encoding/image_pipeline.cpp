@@ -234,10 +234,18 @@ class Pipeline {
       window_.release(std::exchange(image.file, {}).size());
       encoded.results.push_back(std::move(image.result));
     }
-    encoded.vectors.resize(good.size() * tower_.dim);
-    if (!good.empty()) tower_.embed(pixels, encoded.vectors);
+    std::vector<std::size_t> indices, ends;
+    for (const std::size_t place : good) {
+      const std::size_t index = encoded.results[place].index;
+      indices.push_back(index);
+      ends.push_back((ends.empty() ? 0 : ends.back()) + (tower_.dim_of ? tower_.dim_of(index) : tower_.dim));
+    }
+    if (good.empty()) return encoded;
+    encoded.vectors.resize(ends.back());
+    tower_.embed(indices, pixels, encoded.vectors);
     for (std::size_t i = 0; i < good.size(); ++i) {
-      encoded.results[good[i]].vector = std::span(encoded.vectors).subspan(i * tower_.dim, tower_.dim);
+      const std::size_t begin = i == 0 ? 0 : ends[i - 1];
+      encoded.results[good[i]].vector = std::span(encoded.vectors).subspan(begin, ends[i] - begin);
     }
     return encoded;
   }
@@ -284,9 +292,22 @@ class Pipeline {
 }  // namespace
 
 Tower vision_tower(const clip::Encoder& encoder, std::size_t group) {
-  return {
-      encoder.preprocessing(), encoder.dim(), group == 0 ? encoder.group_size() : group,
-      [&encoder](std::span<const float> pixels, std::span<float> vectors) { encoder.embed_group(pixels, vectors); }};
+  return {encoder.preprocessing(), encoder.dim(), group == 0 ? encoder.group_size() : group,
+          [&encoder](std::span<const std::size_t>, std::span<const float> pixels, std::span<float> vectors) {
+            encoder.embed_group(pixels, vectors);
+          }};
+}
+
+Tower cross_tower(const blip::CrossEncoder& encoder,
+                  std::function<std::vector<const blip::CrossPrompt*>(std::size_t index)> prompts) {
+  Tower tower;
+  tower.preprocessing = encoder.preprocessing();
+  tower.dim_of = [prompts](std::size_t index) { return prompts(index).size(); };
+  tower.embed = [&encoder, prompts = std::move(prompts)](std::span<const std::size_t> images,
+                                                         std::span<const float> pixels, std::span<float> scores) {
+    encoder.score(pixels, prompts(images.front()), scores);
+  };
+  return tower;
 }
 
 void encode_images(const Tower& tower, const ImageList& images, const RunContext& context,

@@ -7,7 +7,9 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "blip/cross_encoder.h"
 #include "clip/encoder.h"
 #include "core/item_failure.h"
 #include "core/progress.h"
@@ -15,17 +17,26 @@
 
 namespace imagerank::encoding {
 
-/// A vision tower as the pipeline sees it.
+/// A vision tower as the pipeline sees it, or a cross-encoder, which gives an image a number for each of its prompts.
 struct Tower {
   images::PreprocessOptions preprocessing;
   std::size_t dim = 0;    ///< numbers a vector
   std::size_t group = 1;  ///< images a call
   /// float32 [n, 3, S, S] to [n, dim]; called from several threads at once. What it throws ends the run.
-  std::function<void(std::span<const float> pixels, std::span<float> vectors)> embed;
+  /// @param images  [n], their places in the list.
+  std::function<void(std::span<const std::size_t> images, std::span<const float> pixels, std::span<float> vectors)>
+      embed;
+  /// Numbers of image `index`, in the place of dim; empty: all have dim.
+  std::function<std::size_t(std::size_t index)> dim_of = {};
 };
 
 /// An encoder's vision tower; the encoder outlives it. @param group  images a call; 0: what suits the encoder.
 [[nodiscard]] Tower vision_tower(const clip::Encoder& encoder, std::size_t group = 0);
+
+/// Scores of each image with its own prompts, one image a call; the encoder outlives it.
+/// @param prompts  of image `index`, which outlive the run; called from threads of the pipeline.
+[[nodiscard]] Tower cross_tower(const blip::CrossEncoder& encoder,
+                                std::function<std::vector<const blip::CrossPrompt*>(std::size_t index)> prompts);
 
 /// One image: a file, or the bytes of one, which outlive the run.
 struct ImageSource {
@@ -36,7 +47,7 @@ struct ImageSource {
 /// What became of one image: a vector, a failure, or neither where it was skipped.
 struct ImageResult {
   std::size_t index = 0;
-  std::span<const float> vector;  ///< [dim]; valid during the call
+  std::span<const float> vector;  ///< [dim], or [dim_of(index)]; valid during the call
   std::string sha256;             ///< of the file's bytes; "" unless asked for and read
   std::optional<ItemFailure> failure;
 };

@@ -103,7 +103,7 @@ enum class Side { kImage, kText };
 
 BaselineResult measure_one_side(Side side, const Vectors& vectors, const SplitData& train, const SplitData& validation,
                                 const SplitData& measured, const Bootstrap& bootstrap) {
-  if (train.truth.points() == 0) return {};
+  if (train.truth.points() == 0 || vectors.dim == 0) return {};
   const auto point_rows = [side](const SplitData& data) {
     return side == Side::kImage ? data.rows.point_image : data.rows.point_text;
   };
@@ -122,6 +122,7 @@ BaselineResult measure_one_side(Side side, const Vectors& vectors, const SplitDa
 
 BaselineResult measure_cosine(const Vectors& vectors, const SplitData& validation, const SplitData& measured,
                               const Bootstrap& bootstrap) {
+  if (vectors.dim == 0) return {};
   // CLIP's own scale, 100, as PickScore has it, so that its threshold on probabilities means the same.
   const UtilityFunction utility = [&](std::uint32_t image, std::uint32_t text) {
     return 100.0 * cosine(vectors.images.subspan(std::size_t{image} * vectors.dim, vectors.dim),

@@ -39,7 +39,7 @@ struct SplitData {
   SplitRows rows;
 };
 
-/// An encoder's vectors, float32 [rows, dim] each.
+/// An encoder's vectors, float32 [rows, dim] each; dim 0 of one that has none.
 struct Vectors {
   std::size_t dim = 0;
   std::span<const float> images;
@@ -63,7 +63,8 @@ using BaselineResults = std::array<BaselineResult, kBaselineCount>;
 
 /// All baselines. Those that learn do so on `train`; what they choose, they choose on `validation`.
 /// @param oracle  the true utility, where it is known for every pair and candidate of `measured`; else empty.
-/// Without training points the learnt ones are null; without validation pairs PickScore's threshold is 0.
+/// Without training points the learnt ones are null, without vectors those and the cosine; without validation pairs
+/// PickScore's threshold is 0.
 [[nodiscard]] BaselineResults measure_baselines(const Vectors& vectors, const SplitData& train,
                                                 const SplitData& validation, const SplitData& measured,
                                                 const UtilityFunction& oracle, const Bootstrap& bootstrap);

@@ -137,9 +137,11 @@ Verdict judge(const SplitTruth& truth, const Predictions& predictions, const Mea
     return {VerdictKind::kBelowChance, fmt::format("Worse than chance: strict pair accuracy is {}.", interval(strict))};
   }
   std::string unsurpassed;
+  bool all_measured = true;
   for (const auto baseline : {Baseline::kMajority, Baseline::kAlwaysTie, Baseline::kPromptOnly, Baseline::kImageOnly}) {
     const auto difference =
         compare_strict(truth, predictions, at(baselines, baseline).predictions, bootstrap).difference;
+    all_measured = all_measured && difference.value.has_value();
     if (!difference.value || (difference.low && *difference.low > 0.0)) continue;
     if (!unsurpassed.empty()) unsurpassed += ", ";
     unsurpassed += kBaselineNames[static_cast<std::size_t>(baseline)];
@@ -153,7 +155,8 @@ Verdict judge(const SplitTruth& truth, const Predictions& predictions, const Mea
                         interval(strict), unsurpassed) +
                 cosine_note(measurement, baselines)};
   }
-  auto sentence = fmt::format("Better than every baseline without skill: strict pair accuracy is {}", interval(strict));
+  auto sentence = fmt::format("Better than every baseline without skill{}: strict pair accuracy is {}",
+                              all_measured ? "" : " that could be measured", interval(strict));
   if (const auto way = way_to_oracle(measurement, baselines)) {
     sentence += fmt::format(", {} of the way from 50 % to the oracle's {}", percent(*way),
                             percent(*at(at(baselines, Baseline::kOracle).measurement, Metric::kPairStrictMicro).value));

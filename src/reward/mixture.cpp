@@ -16,7 +16,7 @@ constexpr int kMostNested = 8;
 
 /// Whether one encoder's vectors serve both.
 bool is_same(const EncoderNeed& a, const EncoderNeed& b) {
-  return a.encoder == b.encoder && a.model == b.model && a.reads_text == b.reads_text &&
+  return a.kind == b.kind && a.encoder == b.encoder && a.model == b.model && a.reads_text == b.reads_text &&
          a.options.precision == b.options.precision && a.options.tokenizer_dir == b.options.tokenizer_dir &&
          a.options.text_cleaning == b.options.text_cleaning && a.options.rules == b.options.rules;
 }

@@ -78,6 +78,14 @@ constexpr std::array kScorers = {
                     .dim = 768,
                     .range = "about 1 to 10",
                     .source = "github.com/christophschuhmann/improved-aesthetic-predictor"},
+    PublishedScorer{.name = "imagereward",
+                    .title = "ImageReward v1.0",
+                    .rule = ScoreRule::kCross,
+                    .encoder = {"THUDM/ImageReward", "ImageReward.pt"},
+                    .encoder_config = "med_config.json",
+                    .vocabulary = {"google-bert/bert-base-uncased", "vocab.txt"},
+                    .range = "about -2 to 2",
+                    .source = "Xu et al. 2023; github.com/THUDM/ImageReward"},
 };
 
 std::string cache_text() { return hub_cache::cache_folder(hub_cache::process_environment()).string(); }
@@ -125,6 +133,8 @@ fs::path scorers_folder() {
 
 std::string find_scorer_model(const PublishedScorer& scorer) {
   const HubFile& wanted = scorer.encoder;
+  const bool alone = scorer.rule == ScoreRule::kCross;  // a file that is no CLIP
+  if (alone && is_file(scorers_folder() / wanted.file)) return (scorers_folder() / wanted.file).string();
   const auto folder = find_pulled(wanted.repository);
   bool there = false;
   if (folder && !wanted.file.empty()) {
@@ -138,12 +148,37 @@ std::string find_scorer_model(const PublishedScorer& scorer) {
     }
   }
   if (there) return std::string(wanted.repository);
-  fail(
-      ErrorCode::kNotFound,
-      "scorer {}: expected its encoder's weights, {} of {}, in {}, found none; `imagerank models pull {}` brings them, "
-      "or --model says where they are",
-      scorer.name, wanted.file.empty() ? "model.safetensors" : wanted.file, wanted.repository, cache_text(),
-      scorer.name);
+  fail(ErrorCode::kNotFound,
+       "scorer {}: expected its encoder's weights, {} of {}, in {}{}, found none; `imagerank models pull {}` brings "
+       "them, "
+       "or --model says where they are",
+       scorer.name, wanted.file.empty() ? "model.safetensors" : wanted.file, wanted.repository,
+       alone ? fmt::format("{} or ", scorers_folder().string()) : "", cache_text(), scorer.name);
+}
+
+fs::path find_scorer_weights(const PublishedScorer& scorer, const std::string& model) {
+  if (is_file(model)) return model;
+  const std::string_view file = scorer.encoder.file;
+  if (is_file(fs::path(model) / file)) return fs::path(model) / file;
+  const auto name = clip::parse_hub_name(model);
+  const auto pulled = name ? clip::find_cached_model(*name) : std::nullopt;
+  if (pulled && is_file(*pulled / file)) return *pulled / file;
+  fail(ErrorCode::kNotFound, "scorer {}: expected {} at {}, found none", scorer.name, file, model);
+}
+
+fs::path find_scorer_vocabulary(const PublishedScorer& scorer, const fs::path& weights) {
+  const HubFile& wanted = scorer.vocabulary;
+  // The repository had no owner in its name once, and old caches have it so.
+  const std::string_view former = wanted.repository.substr(wanted.repository.find('/') + 1);
+  for (const fs::path& folder : {weights.parent_path(), scorers_folder(), find_pulled(wanted.repository).value_or(""),
+                                 find_pulled(former).value_or("")}) {
+    if (!folder.empty() && is_file(folder / wanted.file)) return folder;
+  }
+  fail(ErrorCode::kNotFound,
+       "scorer {}: expected its vocabulary, {} of {}, beside {}, in {} or {}, found none; `imagerank models pull {}` "
+       "brings it, or --tokenizer says in which folder it is",
+       scorer.name, wanted.file, wanted.repository, weights.string(), scorers_folder().string(), cache_text(),
+       scorer.name);
 }
 
 fs::path find_scorer_head(const PublishedScorer& scorer) {
@@ -185,7 +220,11 @@ std::string scorer_problem(const PublishedScorer& scorer) {
   if (std::string problem = scorer_head_problem(scorer); !problem.empty()) return problem;
   try {
     const std::string model = find_scorer_model(scorer);
-    if (scorer.reads_text()) (void)find_clip_tokenizer(std::string(scorer.name), model);
+    if (scorer.rule == ScoreRule::kCross) {
+      (void)find_scorer_vocabulary(scorer, model);
+    } else if (scorer.reads_text()) {
+      (void)find_clip_tokenizer(std::string(scorer.name), model);
+    }
     return "";
   } catch (const Error& error) {
     return error.what();

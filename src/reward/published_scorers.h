@@ -17,6 +17,7 @@ enum class ScoreRule {
   kScaledCosine,  ///< exp(logit_scale) cos, of the encoder's own weights
   kClipScore,     ///< 2.5 max(cos, 0)
   kLinearHead,    ///< a head in a file of its own (reward/published_head.h); the prompt does not matter
+  kCross,         ///< what a cross-encoder (blip/cross_encoder.h) says of image and prompt together
 };
 
 /// A file in a repository of a hub.
@@ -30,10 +31,12 @@ struct PublishedScorer {
   std::string_view name;   ///< what --reward takes: "pickscore"
   std::string_view title;  ///< "PickScore v1"
   ScoreRule rule = ScoreRule::kCosine;
-  HubFile encoder;                  ///< the weights of its towers
-  HubFile head = {};                ///< of kLinearHead
-  std::string_view head_page = {};  ///< where the head was published
-  std::size_t dim = 0;              ///< numbers a vector
+  HubFile encoder;                       ///< the weights of its towers
+  HubFile head = {};                     ///< of kLinearHead
+  std::string_view encoder_config = {};  ///< a file beside the encoder's weights, of a name of its own
+  HubFile vocabulary = {};               ///< of kCross, whose tokenizer is not CLIP's
+  std::string_view head_page = {};       ///< where the head was published
+  std::size_t dim = 0;                   ///< numbers a vector; of kCross 0
   std::string_view text_prefix = {};
   std::optional<images::Resize> resize = std::nullopt;
   images::CropRounding crop_rounding = images::CropRounding::kEven;
@@ -54,13 +57,20 @@ struct PublishedScorer {
 /// The scorer whose head's file is called so: what a file's name promises. nullptr for others.
 [[nodiscard]] const PublishedScorer* find_scorer_of_head(std::string_view file) noexcept;
 
-/// Where heads that are no part of a CLIP are looked for: $IMAGERANK_SCORERS, else $XDG_DATA_HOME/imagerank/scorers,
+/// Where files that are no CLIP are looked for first: $IMAGERANK_SCORERS, else $XDG_DATA_HOME/imagerank/scorers,
 /// else ~/.local/share/imagerank/scorers; empty if not even HOME is set.
 [[nodiscard]] std::filesystem::path scorers_folder();
 
 /// Where a scorer's encoder is, as --model has it: a hub's name, or the path of a pulled file of weights.
 /// No network. @throws Error kNotFound: one line that says which file, where to, and what pulls it.
 [[nodiscard]] std::string find_scorer_model(const PublishedScorer& scorer);
+/// The file of weights that --model names for a scorer whose weights are no CLIP: it, one of the scorer's name in a
+/// folder or in a pulled repository. @throws Error kNotFound, likewise.
+[[nodiscard]] std::filesystem::path find_scorer_weights(const PublishedScorer& scorer, const std::string& model);
+/// A folder with a scorer's vocabulary: its weights' own, scorers_folder(), or a pulled repository's. @param weights
+/// its file. @throws Error kNotFound, likewise.
+[[nodiscard]] std::filesystem::path find_scorer_vocabulary(const PublishedScorer& scorer,
+                                                           const std::filesystem::path& weights);
 /// Where a scorer's head is: in scorers_folder() or in the cache of a hub. @throws Error kNotFound, likewise.
 [[nodiscard]] std::filesystem::path find_scorer_head(const PublishedScorer& scorer);
 /// A folder with CLIP's tokenizer for a model: its own ("" then), else that of a CLIP that was pulled.

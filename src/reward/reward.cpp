@@ -104,6 +104,9 @@ struct CosineScore {
   }
 };
 
+/// The cross-encoder's number itself.
+struct PairScore {};
+
 }  // namespace
 
 struct Reward::State {
@@ -113,7 +116,8 @@ struct Reward::State {
   std::int32_t class_count = 0;
   HeadShape shape;
   std::vector<EncoderNeed> needs;
-  std::variant<std::vector<Member>, PublishedHead, CosineScore, Mixture> kind;  ///< members: a head, or an ensemble's
+  std::variant<std::vector<Member>, PublishedHead, CosineScore, PairScore, Mixture>
+      kind;  ///< members: a head, or an ensemble's
 
   [[nodiscard]] std::size_t dim() const { return needs.front().dim; }
   [[nodiscard]] bool is_trained() const { return kind.index() == 0; }
@@ -178,6 +182,13 @@ std::unique_ptr<Reward::State> Reward::State::of_scorer(const PublishedScorer& s
     fail(ErrorCode::kInvalidArgument, "--hps-antialias: expected hpsv2 or hpsv2.1, found {}", scorer.name);
   }
   need.model = encoder.model;
+  if (scorer.rule == ScoreRule::kCross) {
+    if (need.model.empty()) need.model = find_scorer_model(scorer);
+    need.kind = EncoderKind::kCross;
+    state->head_name = "cross";
+    state->kind = PairScore{};
+    return state;
+  }
   // A head alone scores vectors; whoever encodes asks for the encoder.
   if (need.model.empty() && scorer.rule != ScoreRule::kLinearHead) {
     const bool any_clip = scorer.rule == ScoreRule::kClipScore;
@@ -327,6 +338,9 @@ Scores Reward::State::score_trained(const VectorBlock& block, std::size_t count)
 }
 
 Scores Reward::score(std::span<const float> images, std::span<const float> texts, std::size_t count) const {
+  if (const std::string problem = vectors_problem(); !problem.empty()) {
+    fail(ErrorCode::kInvalidArgument, "reward: expected one that scores vectors of one encoder, but {}", problem);
+  }
   const std::array<VectorBlock, 1> block = {{{images, texts}}};
   return score(block, count);
 }
@@ -339,7 +353,12 @@ Scores Reward::score(std::span<const VectorBlock> blocks, std::size_t count) con
   }
   for (std::size_t i = 0; i < needs.size(); ++i) {
     const std::size_t dim = needs[i].dim;
-    const auto& [images, texts] = blocks[i];
+    const auto& [images, texts, pairs] = blocks[i];
+    const std::size_t numbers = needs[i].kind == EncoderKind::kCross ? count : 0;
+    if (pairs.size() != numbers) {
+      fail(ErrorCode::kInvalidArgument, "reward: expected {} numbers of image and prompt together, found {}", numbers,
+           pairs.size());
+    }
     if (images.size() != count * dim || (texts.size() != count * dim && (needs[i].reads_text || !texts.empty()))) {
       fail(ErrorCode::kInvalidArgument,
            "reward: expected {} image and text vectors of dimension {}, found {} and {} numbers", count, dim,
@@ -348,9 +367,13 @@ Scores Reward::score(std::span<const VectorBlock> blocks, std::size_t count) con
   }
   if (state_->is_trained()) return state_->score_trained(blocks.front(), count);
   if (const auto* const mixture = std::get_if<Mixture>(&state_->kind)) return mixture->score(blocks, count);
+  Scores scores;
+  if (std::holds_alternative<PairScore>(state_->kind)) {
+    scores.score.assign(blocks.front().pairs.begin(), blocks.front().pairs.end());
+    return scores;
+  }
   const std::size_t dim = state_->dim();
   const auto row = [&](std::span<const float> values, std::size_t i) { return values.subspan(i * dim, dim); };
-  Scores scores;
   for (std::size_t i = 0; i < count; ++i) {
     const auto image = row(blocks.front().images, i);
     if (const auto* const head = std::get_if<PublishedHead>(&state_->kind)) {
@@ -363,6 +386,13 @@ Scores Reward::score(std::span<const VectorBlock> blocks, std::size_t count) con
 }
 
 std::span<const EncoderNeed> Reward::needs() const noexcept { return state_->needs; }
+
+std::string Reward::vectors_problem() const {
+  const std::vector<EncoderNeed>& needs = state_->needs;
+  if (needs.size() != 1) return fmt::format("it is a mixture on {} encoders", needs.size());
+  return needs.front().kind == EncoderKind::kCross ? "it judges an image and its prompt together, and has no vectors"
+                                                   : "";
+}
 
 RewardParts Reward::parts() const {
   if (!state_->is_trained() || state_->members().size() != 1) {

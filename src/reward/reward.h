@@ -37,19 +37,28 @@ struct EncoderPlace {
   bool operator==(const EncoderPlace&) const = default;
 };
 
+/// What an encoder makes of images and prompts.
+enum class EncoderKind {
+  kTowers,  ///< clip::Encoder: a vector of each side
+  kCross,   ///< blip::CrossEncoder: one number of both together, and no vectors
+};
+
 /// An encoder that a reward stands on.
 struct EncoderNeed {
   std::string encoder;  ///< Encoder::name(); "": not known
-  std::string model;    ///< where it is, as --model has it; "": not known
+  std::string model;    ///< where it is, as --model has it; "": not known. Of kCross a file.
   clip::EncoderOptions options;
-  std::size_t dim = 0;     ///< numbers in a vector
+  std::size_t dim = 0;     ///< numbers in a vector; of kCross 0
   bool reads_text = true;  ///< false: its texts are not asked for
   std::string scorer;      ///< a published scorer's name, where it has a tokenizer to find; or ""
+  EncoderKind kind = EncoderKind::kTowers;
 };
 
-/// Vectors of one encoder for N (image, prompt) pairs, float32 [N, dim] each; texts may be empty unless they are read.
+/// What one encoder makes of N (image, prompt) pairs, float32: vectors [N, dim] each, where texts may be empty unless
+/// they are read; or, of a cross-encoder, a number [N] of each pair.
 struct VectorBlock {
   std::span<const float> images, texts;
+  std::span<const float> pairs = {};
 };
 
 /// A trained reward as its numbers, for writers of other programs' formats.
@@ -65,7 +74,8 @@ struct RewardParts {
 
 /// What makes scores of vectors: a trained reward, as reward.safetensors + reward.json keep it (one head, or an
 /// ensemble whose answers are averaged); a published head (reward/published_head.h) or scorer
-/// (reward/published_scorers.h); or a mixture of others (reward/mixture.h), which may stand on several encoders.
+/// (reward/published_scorers.h), of which a cross-encoder's number is the score itself; or a mixture of others
+/// (reward/mixture.h), which may stand on several encoders.
 /// Inference; batch-invariant. Not thread-safe.
 class Reward {
  public:
@@ -82,16 +92,20 @@ class Reward {
   /// @param blocks  one for each of needs(). Vectors are rounded through float16 first, as the cache does, but for a
   /// published head, which takes them as they are. @throws Error kInvalidArgument if a size is another.
   [[nodiscard]] Scores score(std::span<const VectorBlock> blocks, std::size_t count) const;
-  /// The same for a reward of one encoder. @throws Error kInvalidArgument, for one of several too.
+  /// The same for a reward of one encoder. @throws Error kInvalidArgument, for one of several and for a cross-encoder's
+  /// too.
   [[nodiscard]] Scores score(std::span<const float> images, std::span<const float> texts, std::size_t count) const;
   /// The encoders that it stands on, one or more.
   [[nodiscard]] std::span<const EncoderNeed> needs() const noexcept;
+  /// Why it cannot score vectors of one encoder, for messages: "it judges an image and its prompt together, ..."; "" if
+  /// it can.
+  [[nodiscard]] std::string vectors_problem() const;
 
   /// @throws Error kUnavailable for all but one trained head.
   [[nodiscard]] RewardParts parts() const;
   [[nodiscard]] std::size_t dim() const noexcept;          ///< of the first encoder's vectors
   [[nodiscard]] int ensemble() const noexcept;             ///< heads, 1 or more
-  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published", "cosine", "mixture"
+  [[nodiscard]] const std::string& head() const noexcept;  ///< "mlp"; "published", "cosine", "cross", "mixture"
   [[nodiscard]] const std::string& loss() const noexcept;  ///< "mse"; "" for one that was not trained here
   [[nodiscard]] bool is_classifier() const noexcept;
   /// Scores order images, but their scale is not the labels': of pair losses, and of what was not

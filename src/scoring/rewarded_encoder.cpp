@@ -1,7 +1,5 @@
 #include "scoring/rewarded_encoder.h"
 
-#include <algorithm>
-
 #include "clip/models.h"
 #include "core/fail.h"
 #include "reward/published_scorers.h"
@@ -36,33 +34,54 @@ clip::EncoderOptions whole_options(const reward::EncoderNeed& need) {
   return options;
 }
 
+blip::CrossPlace cross_place(const reward::EncoderNeed& need) {
+  const reward::PublishedScorer& scorer = *reward::find_scorer(need.scorer);
+  const std::filesystem::path weights = reward::find_scorer_weights(scorer, need.model);
+  const std::filesystem::path& own = need.options.tokenizer_dir;
+  const std::filesystem::path vocabulary = own.empty() ? reward::find_scorer_vocabulary(scorer, weights) : own;
+  return {weights, vocabulary / scorer.vocabulary.file};
+}
+
+SharedEncoder EncoderShelf::load_cross(const reward::EncoderNeed& need) {
+  const blip::CrossPlace place = cross_place(need);
+  for (const Shelved& shelved : shelved_) {
+    if (shelved.encoder.cross && shelved.encoder.cross->place() == place) return shelved.encoder;
+  }
+  SharedEncoder encoder{nullptr, std::make_shared<const blip::CrossEncoder>(blip::CrossEncoder::load(place))};
+  shelved_.push_back({need.model, need.options, encoder});
+  return encoder;
+}
+
 SharedEncoder EncoderShelf::find_or_load(const reward::EncoderNeed& need, const std::string& title) {
+  const bool cross = need.kind == reward::EncoderKind::kCross;
+  SharedEncoder encoder = cross ? load_cross(need) : load_towers(need, title);
+  // A published head does not name its encoder: the dimension, which is checked, is all there is to compare.
+  if (!need.encoder.empty() && encoder.name() != need.encoder) {
+    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing", title,
+         need.encoder, need.model, encoder.name());
+  }
+  if (!cross && encoder.towers->dim() != need.dim) {
+    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", title, need.dim,
+         encoder.towers->dim());
+  }
+  return encoder;
+}
+
+SharedEncoder EncoderShelf::load_towers(const reward::EncoderNeed& need, const std::string& title) {
   if (need.model.empty()) {
     fail(ErrorCode::kInvalidArgument, "reward {}: it does not say where its encoder {} is; give --model", title,
          need.encoder.empty() ? fmt::format("(of vectors of {} numbers)", need.dim) : need.encoder);
   }
   clip::EncoderOptions options = whole_options(need);
   const std::string model = clip::resolve_weights(need.model).string();
-  const auto known = std::ranges::find_if(
-      shelved_, [&](const Shelved& shelved) { return shelved.model == model && is_same(shelved.options, options); });
-  SharedEncoder encoder = known == shelved_.end() ? nullptr : known->encoder;
-  if (encoder == nullptr) {
-    const auto& folder = options.tokenizer_dir;
-    options.need_tokenizer =
-        options.need_tokenizer ||  // another reward of this encoder may read texts
-        !clip::find_tokenizer_files(folder.empty() ? std::filesystem::path(model) : folder).empty();
-    encoder = std::make_shared<const clip::Encoder>(clip::Encoder::load(need.model, options));
-    shelved_.push_back({model, options, encoder});
+  for (const Shelved& shelved : shelved_) {
+    if (shelved.encoder.towers && shelved.model == model && is_same(shelved.options, options)) return shelved.encoder;
   }
-  // A published head does not name its encoder: the dimension, which is checked, is all there is to compare.
-  if (!need.encoder.empty() && encoder->name() != need.encoder) {
-    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing", title,
-         need.encoder, need.model, encoder->name());
-  }
-  if (encoder->dim() != need.dim) {
-    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", title, need.dim,
-         encoder->dim());
-  }
+  const auto& folder = options.tokenizer_dir;
+  options.need_tokenizer = options.need_tokenizer ||  // another reward of this encoder may read texts
+                           !clip::find_tokenizer_files(folder.empty() ? std::filesystem::path(model) : folder).empty();
+  SharedEncoder encoder{std::make_shared<const clip::Encoder>(clip::Encoder::load(need.model, options)), nullptr};
+  shelved_.push_back({model, options, encoder});
   return encoder;
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "core/half.h"
@@ -25,6 +27,16 @@ ScoredImage failed_item(std::string reason, std::string detail) {
   return item;
 }
 
+/// What tells images apart before they are read: a file's path, or where its bytes lie.
+using ImageKey = std::tuple<std::string, const std::byte*, std::size_t>;
+
+ImageKey key_of(const encoding::ImageSource& image) {
+  if (const auto* const bytes = std::get_if<std::span<const std::byte>>(&image.file)) {
+    return {"", bytes->data(), bytes->size()};
+  }
+  return {std::get<std::filesystem::path>(image.file).string(), nullptr, 0};
+}
+
 }  // namespace
 
 ScoredRewards::ScoredRewards(std::vector<RewardedEncoder> rewards, int threads, std::size_t batch)
@@ -34,7 +46,7 @@ ScoredRewards::ScoredRewards(std::vector<RewardedEncoder> rewards, int threads, 
     for (std::size_t i = 0; i < each.encoders.size(); ++i) {
       const auto known = std::ranges::find(seen_, each.encoders[i], &Seen::encoder);
       places.push_back(static_cast<std::size_t>(known - seen_.begin()));
-      if (known == seen_.end()) seen_.push_back({each.encoders[i], false, {}, {}});
+      if (known == seen_.end()) seen_.push_back({each.encoders[i], false, {}, {}, {}, {}});
       Seen& seen = seen_[places.back()];
       seen.reads_text = seen.reads_text || each.reward.needs()[i].reads_text;
     }
@@ -42,7 +54,7 @@ ScoredRewards::ScoredRewards(std::vector<RewardedEncoder> rewards, int threads, 
 }
 
 bool ScoredRewards::untrained() const {
-  return std::ranges::any_of(seen_, [](const Seen& seen) { return seen.encoder->untrained(); });
+  return std::ranges::any_of(seen_, [](const Seen& seen) { return seen.encoder.untrained(); });
 }
 
 void ScoredRewards::encode_texts(Seen& seen, std::size_t count, const Prompt& prompt) {
@@ -55,8 +67,8 @@ void ScoredRewards::encode_texts(Seen& seen, std::size_t count, const Prompt& pr
   const auto repeated = std::ranges::unique(missing);
   missing.erase(repeated.begin(), repeated.end());
   if (missing.empty()) return;
-  const clip::TextEmbeddings encoded = seen.encoder->embed_texts(missing);
-  const std::size_t dim = seen.encoder->dim();
+  const clip::TextEmbeddings encoded = seen.encoder.towers->embed_texts(missing);
+  const std::size_t dim = seen.encoder.towers->dim();
   for (std::size_t i = 0; i < missing.size(); ++i) {
     const auto row = std::span(encoded.values).subspan(i * dim, dim);
     seen.texts.emplace(std::move(missing[i]), Text{{row.begin(), row.end()}, encoded.truncated[i]});
@@ -65,7 +77,7 @@ void ScoredRewards::encode_texts(Seen& seen, std::size_t count, const Prompt& pr
 
 void ScoredRewards::encode_images(Seen& seen, std::size_t count, const Source& source,
                                   std::vector<ScoredImage>& failures) const {
-  const std::size_t dim = seen.encoder->dim();
+  const std::size_t dim = seen.encoder.towers->dim();
   seen.images.assign(count * dim, 0.0F);
   RunContext context;
   context.threads = threads_;
@@ -73,7 +85,7 @@ void ScoredRewards::encode_images(Seen& seen, std::size_t count, const Source& s
   list.count = count;
   list.source = source;
   encoding::encode_images(
-      encoding::vision_tower(*seen.encoder, batch_), list, context, [&](encoding::ImageResult&& result) {
+      encoding::vision_tower(*seen.encoder.towers, batch_), list, context, [&](encoding::ImageResult&& result) {
         if (result.failure) {
           failures[result.index] = failed_item(std::move(result.failure->reason), std::move(result.failure->detail));
           return;
@@ -84,17 +96,68 @@ void ScoredRewards::encode_images(Seen& seen, std::size_t count, const Source& s
       });
 }
 
+/// Each image once, with all its prompts.
+void ScoredRewards::score_pairs(Seen& seen, std::size_t count, const Source& source, const Prompt& prompt,
+                                std::vector<ScoredImage>& failures) const {
+  const blip::CrossEncoder& encoder = *seen.encoder.cross;
+  seen.pairs.assign(count, std::numeric_limits<float>::quiet_NaN());
+  seen.cut.assign(count, false);
+  std::map<std::string, blip::CrossPrompt> read;
+  std::map<ImageKey, std::size_t> places;
+  std::vector<encoding::ImageSource> images;
+  std::vector<std::vector<std::size_t>> items;                 // of each image
+  std::vector<std::vector<const blip::CrossPrompt*>> prompts;  // parallel to items
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto [known, fresh] = read.try_emplace(prompt(i));
+    if (fresh) known->second = encoder.read_prompt(known->first);
+    encoding::ImageSource image = source(i);
+    const auto [place, first] = places.try_emplace(key_of(image), images.size());
+    if (first) {
+      images.push_back(std::move(image));
+      items.emplace_back();
+      prompts.emplace_back();
+    }
+    items[place->second].push_back(i);
+    prompts[place->second].push_back(&known->second);
+    seen.cut[i] = known->second.truncated;
+  }
+  RunContext context;
+  context.threads = threads_;
+  encoding::ImageList list;
+  list.count = images.size();
+  list.source = [&](std::size_t index) { return images[index]; };
+  const encoding::Tower tower = encoding::cross_tower(encoder, [&](std::size_t index) { return prompts[index]; });
+  encoding::encode_images(tower, list, context, [&](encoding::ImageResult&& result) {
+    for (std::size_t k = 0; k < items[result.index].size(); ++k) {
+      const std::size_t item = items[result.index][k];
+      if (result.failure) {
+        failures[item] = failed_item(result.failure->reason, result.failure->detail);
+      } else {
+        seen.pairs[item] = result.vector[k];
+      }
+    }
+  });
+}
+
 void ScoredRewards::score(std::size_t reward, const std::vector<std::size_t>& rows, const Prompt& prompt,
                           std::vector<ScoredImage>& results) const {
   const RewardedEncoder& asked = rewards_[reward];
   const std::size_t blocks = asked.encoders.size();
   for (std::size_t begin = 0; begin < rows.size(); begin += kScoredAtOnce) {
     const auto part = std::span(rows).subspan(begin, std::min(kScoredAtOnce, rows.size() - begin));
-    std::vector<std::vector<float>> images(blocks), texts(blocks);
+    std::vector<std::vector<float>> images(blocks), texts(blocks), pairs(blocks);
     std::vector<reward::VectorBlock> vectors;
     for (std::size_t block = 0; block < blocks; ++block) {
       const Seen& seen = seen_[places_[reward][block]];
-      const std::size_t dim = seen.encoder->dim();
+      if (seen.encoder.cross) {
+        for (const std::size_t row : part) {
+          pairs[block].push_back(seen.pairs[row]);
+          results[row].truncated = results[row].truncated || seen.cut[row];
+        }
+        vectors.push_back({{}, {}, pairs[block]});
+        continue;
+      }
+      const std::size_t dim = seen.encoder.towers->dim();
       for (const std::size_t row : part) {
         const auto image = std::span(seen.images).subspan(row * dim, dim);
         images[block].insert(images[block].end(), image.begin(), image.end());
@@ -117,6 +180,10 @@ std::vector<std::vector<ScoredImage>> ScoredRewards::run(std::size_t count, cons
                                                          const Prompt& prompt) {
   std::vector<ScoredImage> items(count);  // failures, the same for all rewards
   for (Seen& seen : seen_) {
+    if (seen.encoder.cross) {
+      score_pairs(seen, count, source, prompt, items);
+      continue;
+    }
     if (seen.reads_text) encode_texts(seen, count, prompt);
     encode_images(seen, count, source, items);
   }

@@ -41,9 +41,13 @@ class ScoredRewards {
     bool reads_text = false;
     std::unordered_map<std::string, Text> texts;  ///< kept from run to run
     std::vector<float> images;                    ///< [count, dim], as the cache rounds them
+    std::vector<float> pairs;                     ///< [count], of a cross-encoder
+    std::vector<bool> cut;                        ///< [count], likewise: prompts that did not fit
   };
   static void encode_texts(Seen& seen, std::size_t count, const Prompt& prompt);
   void encode_images(Seen& seen, std::size_t count, const Source& source, std::vector<ScoredImage>& failures) const;
+  void score_pairs(Seen& seen, std::size_t count, const Source& source, const Prompt& prompt,
+                   std::vector<ScoredImage>& failures) const;
   void score(std::size_t reward, const std::vector<std::size_t>& rows, const Prompt& prompt,
              std::vector<ScoredImage>& results) const;
 

@@ -13,7 +13,7 @@ struct Scorer::State {
   scoring::ScoredRewards rewards;
 
   [[nodiscard]] const reward::Reward& reward() const { return rewards.rewards().front().reward; }
-  [[nodiscard]] const clip::Encoder& encoder() const { return *rewards.rewards().front().encoders.front(); }
+  [[nodiscard]] const scoring::SharedEncoder& encoder() const { return rewards.rewards().front().encoders.front(); }
   std::vector<ScoredImage> run(std::size_t count, const scoring::ScoredRewards::Source& source,
                                const scoring::ScoredRewards::Prompt& prompt) {
     return std::move(rewards.run(count, source, prompt).front());

@@ -28,13 +28,14 @@ using Clock = std::chrono::steady_clock;
 
 /// An encoder that is served, and the vectors it gave.
 struct ServedEncoder {
-  std::shared_ptr<const clip::Encoder> encoder;
+  scoring::SharedEncoder encoder;
   VectorCache images;
   VectorCache prompts;
+  VectorCache pairs;        ///< of a cross-encoder: one number, by image and prompt
   bool reads_text = false;  ///< a reward of it does; otherwise it may have no tokenizer
 
-  ServedEncoder(std::shared_ptr<const clip::Encoder> loaded, std::size_t cached)
-      : encoder(std::move(loaded)), images(cached), prompts(cached) {}
+  ServedEncoder(scoring::SharedEncoder loaded, std::size_t cached)
+      : encoder(std::move(loaded)), images(cached), prompts(cached), pairs(cached) {}
 };
 
 struct ServedReward {
@@ -46,7 +47,7 @@ struct ServedReward {
 
 /// What one encoder gave for a batch's tasks; null where it was not asked, or there is no image or prompt.
 struct BatchVectors {
-  std::vector<VectorCache::Vector> images, prompts;  ///< [tasks]
+  std::vector<VectorCache::Vector> images, prompts, pairs;  ///< [tasks]
 };
 
 /// A request under way.
@@ -71,6 +72,22 @@ void set_failure(const Task& task, std::string reason, std::string detail) {
   result.failure = {fmt::format("item {}", task.item), std::move(reason), std::move(detail)};
   result.scores.assign(task.job->work.rewards.size(), std::numeric_limits<float>::quiet_NaN());
   result.vector.clear();
+}
+
+/// Appends the task's image, prepared. @return false if it failed, which is noted.
+bool append_pixels(const Task& task, const images::PreprocessOptions& preprocessing, const images::DecodeLimits& limits,
+                   std::vector<float>& pixels) {
+  try {
+    const auto bytes = std::as_bytes(std::span(*task.what().image));
+    const std::vector<float> own = images::preprocess(images::decode_image(bytes, limits), preprocessing);
+    pixels.insert(pixels.end(), own.begin(), own.end());
+    return true;
+  } catch (const Error& error) {
+    set_failure(task, images::failure_reason(error.code()), error.what());
+  } catch (const std::bad_alloc&) {
+    set_failure(task, "too_large", "out of memory");
+  }
+  return false;
 }
 
 std::optional<double> temperature_of(const reward::Reward& reward) {
@@ -129,6 +146,7 @@ struct ScoringService::State {
   [[nodiscard]] bool uses(const Task& task, std::size_t encoder) const;
   std::vector<VectorCache::Vector> prompt_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
   std::vector<VectorCache::Vector> image_vectors(ServedEncoder& encoder, const std::vector<Task>& tasks);
+  std::vector<VectorCache::Vector> pair_scores(ServedEncoder& encoder, const std::vector<Task>& tasks);
   void score(std::size_t reward, const std::vector<Task>& tasks, const std::vector<BatchVectors>& vectors);
 };
 
@@ -141,7 +159,7 @@ void ScoringService::State::load(const std::vector<RewardSource>& sources, const
     }
     auto [reward, loaded] =
         scoring::load_rewarded_encoder(source.folder, scoring::place_for(source.folder, place), shelf);
-    infos.push_back({source.name, reward.head(), reward.loss(), loaded.front()->name(), reward.dim(), false,
+    infos.push_back({source.name, reward.head(), reward.loss(), loaded.front().name(), reward.dim(), false,
                      temperature_of(reward)});
     std::vector<std::size_t> indices;
     for (std::size_t i = 0; i < loaded.size(); ++i) {
@@ -152,7 +170,7 @@ void ScoringService::State::load(const std::vector<RewardSource>& sources, const
       }
       ServedEncoder& served = *encoders[indices.back()];
       served.reads_text = served.reads_text || reward.needs()[i].reads_text;
-      infos.back().untrained = infos.back().untrained || loaded[i]->untrained();
+      infos.back().untrained = infos.back().untrained || loaded[i].untrained();
     }
     rewards.push_back({std::move(reward), std::move(indices)});
   }
@@ -215,6 +233,7 @@ void ScoringService::State::run(const std::vector<Task>& batch) {
 void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>& batch, BatchVectors& vectors) {
   vectors.images.resize(batch.size());
   vectors.prompts.resize(batch.size());
+  vectors.pairs.resize(batch.size());
   std::vector<Task> tasks;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -224,6 +243,14 @@ void ScoringService::State::run_on(std::size_t encoder, const std::vector<Task>&
   }
   if (tasks.empty()) return;
   try {
+    if (encoders[encoder]->encoder.cross) {
+      const std::vector<VectorCache::Vector> pairs = pair_scores(*encoders[encoder], tasks);
+      for (std::size_t i = 0; i < tasks.size(); ++i) {
+        vectors.pairs[places[i]] = pairs[i];
+        if (pairs[i] != nullptr) tasks[i].result().truncated = tasks[i].result().truncated || pairs[i]->truncated;
+      }
+      return;
+    }
     const std::vector<VectorCache::Vector> prompts = prompt_vectors(*encoders[encoder], tasks);
     const std::vector<VectorCache::Vector> images = image_vectors(*encoders[encoder], tasks);
     for (std::size_t i = 0; i < tasks.size(); ++i) {
@@ -257,8 +284,8 @@ std::vector<VectorCache::Vector> ScoringService::State::prompt_vectors(ServedEnc
   std::vector<std::string> texts;
   for (const auto& [text, vector] : missing) texts.push_back(text);
   if (!texts.empty()) {
-    const clip::TextEmbeddings encoded = encoder.encoder->embed_texts(texts);
-    const std::size_t dim = encoder.encoder->dim();
+    const clip::TextEmbeddings encoded = encoder.encoder.towers->embed_texts(texts);
+    const std::size_t dim = encoder.encoder.towers->dim();
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const auto row = std::span(encoded.values).subspan(i * dim, dim);
       const VectorCache::Vector vector = std::make_shared<const CachedVector>(
@@ -295,22 +322,12 @@ std::vector<VectorCache::Vector> ScoringService::State::image_vectors(ServedEnco
       ++hits;
       continue;
     }
-    try {
-      const auto bytes = std::as_bytes(std::span(*image));
-      const std::vector<float> own =
-          images::preprocess(images::decode_image(bytes, options.decode), encoder.encoder->preprocessing());
-      pixels.insert(pixels.end(), own.begin(), own.end());
-      good.push_back(i);
-    } catch (const Error& error) {
-      set_failure(tasks[i], images::failure_reason(error.code()), error.what());
-    } catch (const std::bad_alloc&) {
-      set_failure(tasks[i], "too_large", "out of memory");
-    }
+    if (append_pixels(tasks[i], encoder.encoder.towers->preprocessing(), options.decode, pixels)) good.push_back(i);
   }
   if (!good.empty()) {
-    const std::size_t dim = encoder.encoder->dim();
+    const std::size_t dim = encoder.encoder.towers->dim();
     std::vector<float> values(good.size() * dim);
-    encoder.encoder->embed_group(pixels, values);
+    encoder.encoder.towers->embed_group(pixels, values);
     for (std::size_t i = 0; i < good.size(); ++i) {
       const auto row = std::span(values).subspan(i * dim, dim);
       vectors[good[i]] = std::make_shared<const CachedVector>(CachedVector{{row.begin(), row.end()}});
@@ -321,6 +338,54 @@ std::vector<VectorCache::Vector> ScoringService::State::image_vectors(ServedEnco
   counts.image_cache_hits += hits;
   counts.images_encoded += good.size();
   return vectors;
+}
+
+/// [tasks], a number each; null where the image failed, which is noted. Each image is looked at once.
+std::vector<VectorCache::Vector> ScoringService::State::pair_scores(ServedEncoder& encoder,
+                                                                    const std::vector<Task>& tasks) {
+  const blip::CrossEncoder& cross = *encoder.encoder.cross;
+  std::vector<VectorCache::Vector> scores(tasks.size());
+  std::map<std::string, std::vector<std::size_t>> missing;  // tasks by image
+  const auto key = [&](const std::string& image, std::size_t task) {
+    return fmt::format("{} {}", image, *tasks[task].what().prompt);
+  };
+  std::uint64_t hits = 0, images_encoded = 0, prompts_encoded = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const std::string image = sha256_hex(*tasks[i].what().image);
+    scores[i] = encoder.pairs.find(key(image, i));
+    if (scores[i] == nullptr) missing[image].push_back(i);
+    hits += scores[i] != nullptr ? 1 : 0;
+  }
+  for (const auto& [image, places] : missing) {
+    std::vector<float> pixels;
+    if (!append_pixels(tasks[places.front()], cross.preprocessing(), options.decode, pixels)) {
+      const ItemFailure failure = *tasks[places.front()].result().failure;
+      for (const std::size_t place : places) set_failure(tasks[place], failure.reason, failure.detail);
+      continue;
+    }
+    std::map<std::string, blip::CrossPrompt> prompts;
+    for (const std::size_t place : places) prompts.try_emplace(*tasks[place].what().prompt);
+    std::vector<const blip::CrossPrompt*> read;
+    for (auto& [text, prompt] : prompts) {
+      prompt = cross.read_prompt(text);
+      read.push_back(&prompt);
+    }
+    std::vector<float> values(read.size());
+    cross.score(pixels, read, values);
+    for (const std::size_t place : places) {
+      const auto found = prompts.find(*tasks[place].what().prompt);
+      const float value = values[static_cast<std::size_t>(std::distance(prompts.begin(), found))];
+      scores[place] = std::make_shared<const CachedVector>(CachedVector{{value}, found->second.truncated});
+      encoder.pairs.put(key(image, place), scores[place]);
+    }
+    ++images_encoded;
+    prompts_encoded += prompts.size();
+  }
+  const std::lock_guard lock(mutex);
+  counts.image_cache_hits += hits;
+  counts.images_encoded += images_encoded;
+  counts.prompts_encoded += prompts_encoded;
+  return scores;
 }
 
 void ScoringService::State::score(std::size_t reward, const std::vector<Task>& tasks,
@@ -336,10 +401,15 @@ void ScoringService::State::score(std::size_t reward, const std::vector<Task>& t
   }
   if (rows.empty()) return;
   const std::size_t blocks = served.encoders.size();
-  std::vector<std::vector<float>> images(blocks), prompts(blocks);
+  std::vector<std::vector<float>> images(blocks), prompts(blocks), pairs(blocks);
   std::vector<reward::VectorBlock> inputs;
   for (std::size_t block = 0; block < blocks; ++block) {
     const BatchVectors& given = vectors[served.encoders[block]];
+    if (served.reward.needs()[block].kind == reward::EncoderKind::kCross) {
+      for (const auto& [task, place] : rows) pairs[block].push_back(given.pairs[task]->values.front());
+      inputs.push_back({{}, {}, pairs[block]});
+      continue;
+    }
     for (const auto& [task, place] : rows) {
       // As the cache of a workspace rounds them.
       for (const float value : given.images[task]->values) {
@@ -402,8 +472,10 @@ ScoringService::ScoringService(const std::vector<RewardSource>& rewards, const s
   state_->options = options;
   state_->load(rewards, place);
   if (options.max_batch == 0) {
+    constexpr std::size_t kCrossItems = 8;  // so that the prompts of an image share its look at it
     for (const auto& served : state_->encoders) {
-      state_->options.max_batch = std::max(state_->options.max_batch, served->encoder->group_size());
+      const auto& towers = served->encoder.towers;
+      state_->options.max_batch = std::max(state_->options.max_batch, towers ? towers->group_size() : kCrossItems);
     }
   }
   if (options.image_urls) {
@@ -434,6 +506,13 @@ bool ScoringService::submit(Work work, std::function<void(Results&&)> done) {
   if (work.items.empty() || work.rewards.empty()) {
     fail(ErrorCode::kInvalidArgument, "scoring: expected an item and a reward, found {} and {}", work.items.size(),
          work.rewards.size());
+  }
+  if (work.vectors) {
+    const ServedReward& first = state_->rewards[work.rewards.front()];
+    if (first.reward.needs().front().kind == reward::EncoderKind::kCross) {
+      fail(ErrorCode::kInvalidArgument, "model {}: it judges an image and its prompt together, and has no vectors",
+           state_->infos[work.rewards.front()].name);
+    }
   }
   for (const Item& item : work.items) {
     const bool has_image = item.image || item.url;

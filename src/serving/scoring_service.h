@@ -43,7 +43,7 @@ struct RewardInfo {
   std::string head;
   std::string loss;
   std::string encoder;
-  std::size_t dim = 0;
+  std::size_t dim = 0;                ///< of the first encoder's vectors; 0: it has none
   bool untrained = false;             ///< its encoder was never trained
   std::optional<double> temperature;  ///< of its calibration, above 0: score / temperature is in units of log odds
 };
@@ -103,8 +103,9 @@ class ScoringService {
   ~ScoringService();
 
   /// @param done  called once, on a worker's thread, when the last item is done; must not throw.
-  /// @throws Error kInvalidArgument without items or rewards, where an item lacks what is asked of it, for a URL unless
-  ///   ServiceOptions::image_urls.
+  /// @throws Error kInvalidArgument without items or rewards, where an item lacks what is asked of it, for the vectors
+  /// of
+  ///   a reward that has none, for a URL unless ServiceOptions::image_urls.
   /// @return false if the queue has no room for all items, or the service is draining: then `done` is never called.
   [[nodiscard]] bool submit(Work work, std::function<void(Results&&)> done);
   /// Turns new work away from now on.

@@ -114,6 +114,17 @@ std::filesystem::path Workspace::embeddings_dir(const std::string& encoder) cons
   return root_ / "embeddings" / encoder;
 }
 
+std::vector<std::string> Workspace::vector_encoders() const {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(root_ / "embeddings", ignored)) {
+    const bool scores = std::filesystem::exists(entry.path() / "pair.parquet", ignored);
+    if (entry.is_directory(ignored) && !scores) names.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 std::filesystem::path Workspace::reward_dir(const std::string& name) const { return root_ / "rewards" / name; }
 
 std::filesystem::path Workspace::report_dir(const std::string& name) const { return root_ / "reports" / name; }

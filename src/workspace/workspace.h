@@ -87,6 +87,8 @@ class Workspace {
   /// The absolute path of an image row's file.
   [[nodiscard]] std::filesystem::path resolve(const Image& image) const;
   [[nodiscard]] std::filesystem::path embeddings_dir(const std::string& encoder) const;
+  /// The encoders whose vectors lie under embeddings/, by name; those that have scores in their place are left out.
+  [[nodiscard]] std::vector<std::string> vector_encoders() const;
   [[nodiscard]] std::filesystem::path reward_dir(const std::string& name) const;
   [[nodiscard]] std::filesystem::path report_dir(const std::string& name) const;
 

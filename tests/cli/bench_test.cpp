@@ -15,39 +15,28 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class BenchCommand : public ScoringWorld {
+class BenchCommand : public ImageTree {
  protected:
   void SetUp() override {
-    root_ = path("bench");
-    fs::remove_all(root_);
+    ImageTree::SetUp();
     test::write_text(root_ / "prompts/anime.json", R"(["a girl", "a boy", "a cat"])");
     test::write_text(root_ / "prompts/photo.json", R"(["a car", "a \"red\" car"])");
     std::uint32_t seed = 1;
     for (const std::string generator : {"gen1", "gen2"}) {
       for (const auto& [style, count] : {std::pair("anime", 3), std::pair("photo", 2)}) {
         for (int i = 0; i < count; ++i) {
-          write_file_atomically(root_ / "images" / generator / style / ("0000" + std::to_string(i) + ".png"),
-                                noisy_png(seed++, 32));
+          write_image(fs::path("images") / generator / style / ("0000" + std::to_string(i) + ".png"), seed++);
         }
       }
     }
     fs::remove(root_ / "images/gen2/photo/00001.png");
-    test::write_text(root_ / "images/gen2/anime/00002.png", "no image");
-    write_file_atomically(root_ / "images/gen1/anime/grid.png", noisy_png(99, 32));
-    write_file_atomically(root_ / "images/gen1/anime/00077.png", noisy_png(98, 32));
+    write_broken_image("images/gen2/anime/00002.png");
+    write_image("images/gen1/anime/grid.png", 99);
+    write_image("images/gen1/anime/00077.png", 98);
   }
-  LineRun bench(std::vector<std::string> more) {
-    std::vector<std::string> line = {"bench", "--reward", reward(), "--bootstrap", "100", "--json"};
-    line.insert(line.end(), more.begin(), more.end());
-    return run_line(line);
+  static LineRun bench(const std::vector<std::string>& more) {
+    return run_with_reward({"bench", "--bootstrap", "100"}, more);
   }
-  std::string at(const std::string& name) { return (root_ / name).string(); }
-  static void refused(const LineRun& run, int code, const std::string& part) {
-    EXPECT_EQ(run.code, code) << run.err;
-    EXPECT_THAT(run.err, HasSubstr(part));
-    EXPECT_TRUE(run.out.empty()) << run.out;
-  }
-  fs::path root_;
 };
 
 TEST_F(BenchCommand, StylesByNumberAsHpsHasThem) {

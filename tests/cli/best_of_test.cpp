@@ -15,33 +15,28 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class BestOf : public ScoringWorld {
+class BestOf : public ImageTree {
  protected:
   /// Folders p1, p2 and p10 of three images each; one of p2's is broken; p3 is empty.
   void SetUp() override {
-    tree_ = path("tree");
-    fs::remove_all(tree_);
+    ImageTree::SetUp();
     for (const std::string folder : {"p1", "p2", "p10"}) {
       for (std::uint32_t i = 0; i < 3; ++i) {
-        write_file_atomically(tree_ / folder / ("c" + std::to_string(i) + ".png"),
-                              noisy_png(static_cast<std::uint32_t>(folder.size()) * 100 + i, 40));
+        write_image(folder + "/c" + std::to_string(i) + ".png", static_cast<std::uint32_t>(folder.size()) * 100 + i);
       }
     }
-    test::write_text(tree_ / "p2/c1.png", "\x89PNG\r\n\x1a\n and no more");
-    fs::create_directories(tree_ / "p3");
-    test::write_text(tree_ / "prompts.txt", "one car\ntwo <cars>\nnothing\nten cars\n");
+    write_broken_image("p2/c1.png");
+    fs::create_directories(root_ / "p3");
+    test::write_text(root_ / "prompts.txt", "one car\ntwo <cars>\nnothing\nten cars\n");
     for (const char* name : {"chosen", "links", "copies"}) fs::remove_all(path(name));
   }
-  LineRun best_of(const fs::path& place, std::vector<std::string> more = {}) {
-    std::vector<std::string> line = {"rank", "--reward", reward(), "--best-of", place.string(), "--json"};
-    line.insert(line.end(), more.begin(), more.end());
-    return run_line(line);
+  static LineRun best_of(const fs::path& place, const std::vector<std::string>& more = {}) {
+    return run_with_reward({"rank", "--best-of", place.string()}, more);
   }
-  fs::path tree_;
 };
 
 TEST_F(BestOf, EachPromptHasItsBest) {
-  const LineRun run = best_of(tree_, {"--top", "2", "--copy", path("copies").string()});
+  const LineRun run = best_of(root_, {"--top", "2", "--copy", path("copies").string()});
   ASSERT_EQ(run.code, 0) << run.err;
   const auto json = run.json();
   EXPECT_EQ(json.at("prompts"), 3);
@@ -57,8 +52,8 @@ TEST_F(BestOf, EachPromptHasItsBest) {
   EXPECT_EQ(broken.at("error"), "corrupt");
   EXPECT_EQ(broken.at("chosen"), false);
   // The same numbers as a plain rank gives.
-  const auto plain = run_line({"rank", "--reward", reward(), "--prompt", "one car", (tree_ / "p1/c0.png").string(),
-                               (tree_ / "p1/c1.png").string(), (tree_ / "p1/c2.png").string(), "--json", "--quiet"})
+  const auto plain = run_line({"rank", "--reward", reward(), "--prompt", "one car", (root_ / "p1/c0.png").string(),
+                               (root_ / "p1/c1.png").string(), (root_ / "p1/c2.png").string(), "--json", "--quiet"})
                          .json();
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(json["groups"][0]["scores"][i]["score"], plain["scores"][i]["score"]);
@@ -73,18 +68,18 @@ TEST_F(BestOf, EachPromptHasItsBest) {
 }
 
 TEST_F(BestOf, FilesMayBeLinks) {
-  const LineRun run = best_of(tree_, {"--link", path("links").string()});
+  const LineRun run = best_of(root_, {"--link", path("links").string()});
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_TRUE(fs::is_symlink(path("links") / "p1.png"));
   EXPECT_TRUE(fs::exists(path("links") / "p10.png"));
-  const LineRun again = best_of(tree_, {"--link", path("links").string()});
+  const LineRun again = best_of(root_, {"--link", path("links").string()});
   EXPECT_EQ(again.code, 2);  // nothing is written over
   EXPECT_THAT(again.err, HasSubstr("links"));
 }
 
 TEST_F(BestOf, SheetsShowTheChosen) {
   const fs::path png = path("sheet.png"), html = path("sheet.html");
-  const LineRun run = best_of(tree_, {"--top", "2", "--sheet", png.string(), "--sheet", html.string()});
+  const LineRun run = best_of(root_, {"--top", "2", "--sheet", png.string(), "--sheet", html.string()});
   ASSERT_EQ(run.code, 0) << run.err;
   const images::Image sheet = images::load_image(png);
   EXPECT_EQ(sheet.width, 2 * 200 + 8);
@@ -104,37 +99,32 @@ TEST_F(BestOf, PromptsComeInSeveralForms) {
     for (const auto& group : json.at("groups")) prompts.push_back(group.at("prompt"));
     return prompts;
   };
-  fs::remove(tree_ / "prompts.txt");
-  test::write_text(tree_ / "prompts.jsonl",
+  fs::remove(root_ / "prompts.txt");
+  test::write_text(root_ / "prompts.jsonl",
                    "{\"folder\": \"p10\", \"prompt\": \"ten\"}\n{\"folder\": \"p1\", \"prompt\": \"one\"}\n"
                    "{\"folder\": \"p2\", \"prompt\": \"two\"}\n{\"folder\": \"p3\", \"prompt\": \"three\"}\n");
-  EXPECT_THAT(prompts_of(best_of(tree_)), ElementsAre("one", "two", "ten"));
-  fs::remove(tree_ / "prompts.jsonl");
+  EXPECT_THAT(prompts_of(best_of(root_)), ElementsAre("one", "two", "ten"));
+  fs::remove(root_ / "prompts.jsonl");
   for (const std::string folder : {"p1", "p2", "p3", "p10"}) {
-    test::write_text(tree_ / folder / "prompt.txt", "in " + folder);
+    test::write_text(root_ / folder / "prompt.txt", "in " + folder);
   }
-  EXPECT_THAT(prompts_of(best_of(tree_)), ElementsAre("in p1", "in p2", "in p10"));
-  test::write_text(tree_ / "list.csv", "prompt,image\na,p1/c0.png\nb,p2/c0.png\na,p1/c1.png\n");
-  EXPECT_THAT(prompts_of(best_of(tree_ / "list.csv")), ElementsAre("a", "b"));
+  EXPECT_THAT(prompts_of(best_of(root_)), ElementsAre("in p1", "in p2", "in p10"));
+  test::write_text(root_ / "list.csv", "prompt,image\na,p1/c0.png\nb,p2/c0.png\na,p1/c1.png\n");
+  EXPECT_THAT(prompts_of(best_of(root_ / "list.csv")), ElementsAre("a", "b"));
 }
 
 TEST_F(BestOf, BadInputIsOneLine) {
-  const auto refused = [](const LineRun& run, int code, const std::string& part) {
-    EXPECT_EQ(run.code, code) << run.err;
-    EXPECT_THAT(run.err, HasSubstr(part));
-    EXPECT_TRUE(run.out.empty()) << run.out;
-  };
-  test::write_text(tree_ / "prompts.txt", "one\n");
-  refused(best_of(tree_), 1, "a prompt for each of 4 folders, found 1");
-  test::write_text(tree_ / "prompts.txt", "1\n2\n3\n4\n");
+  test::write_text(root_ / "prompts.txt", "one\n");
+  refused(best_of(root_), 1, "a prompt for each of 4 folders, found 1");
+  test::write_text(root_ / "prompts.txt", "1\n2\n3\n4\n");
   refused(best_of(path("nowhere")), 1, "found nothing");
-  refused(best_of(tree_, {"--copy", path("a").string(), "--link", path("b").string()}), 2, "--link");
-  refused(best_of(tree_, {"--sheet", "sheet.pdf"}), 2, ".png or .html");
-  refused(best_of(tree_, {picture(0)}), 2, "IMAGE");
-  refused(best_of(tree_, {"--prompt", "x"}), 2, "--best-of");
+  refused(best_of(root_, {"--copy", path("a").string(), "--link", path("b").string()}), 2, "--link");
+  refused(best_of(root_, {"--sheet", "sheet.pdf"}), 2, ".png or .html");
+  refused(best_of(root_, {picture(0)}), 2, "IMAGE");
+  refused(best_of(root_, {"--prompt", "x"}), 2, "--best-of");
   refused(run_line({"rank", "--reward", reward(), "--prompt", "x", picture(0), "--sheet", "a.png"}), 2, "--sheet");
   refused(run_line({"rank", "--reward", reward(), picture(0)}), 2, "--prompt");
-  EXPECT_EQ(best_of(tree_, {"--strict", "--copy", path("chosen").string()}).code, 1);
+  EXPECT_EQ(best_of(root_, {"--strict", "--copy", path("chosen").string()}).code, 1);
   EXPECT_FALSE(fs::exists(path("chosen")));
 }
 

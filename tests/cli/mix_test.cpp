@@ -2,10 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <filesystem>
 #include <map>
-#include <mutex>
 
 #include "cli/scoring_world.h"
 #include "clip/model_config.h"
@@ -83,21 +81,7 @@ TEST_F(MixCommand, IsUsedLikeAnyOther) {
 TEST_F(MixCommand, TheServerGivesTheSameBits) {
   serving::ScoringService service({{"two", rewards("two")}, {"mlp", rewards("mlp")}, {"other", rewards("other")}}, {},
                                   {});
-  serving::Results results;
-  serving::Work work;
-  work.items.push_back({load_file(picture(2)), "a prompt"});
-  work.rewards = {2, 0, 1};
-  std::mutex mutex;
-  std::condition_variable ready;
-  bool done = false;
-  ASSERT_TRUE(service.submit(std::move(work), [&](serving::Results&& given) {
-    const std::lock_guard lock(mutex);
-    results = std::move(given);
-    done = true;
-    ready.notify_all();
-  }));
-  std::unique_lock lock(mutex);
-  ready.wait(lock, [&] { return done; });
+  const serving::Results results = answer_of(service, {{{load_file(picture(2)), "a prompt"}}, {2, 0, 1}});
   ASSERT_FALSE(results.front().failure);
   EXPECT_EQ(double{results.front().scores[0]}, score("other", picture(2), "a prompt"));
   EXPECT_EQ(double{results.front().scores[1]}, score("two", picture(2), "a prompt"));
@@ -106,11 +90,6 @@ TEST_F(MixCommand, TheServerGivesTheSameBits) {
 }
 
 TEST_F(MixCommand, BadInputIsOneLine) {
-  const auto refused = [](const LineRun& run, int code, const std::string& part) {
-    EXPECT_EQ(run.code, code) << run.err;
-    EXPECT_THAT(run.err, HasSubstr(part));
-    EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
-  };
   refused(mix({"mlp=heavy"}, "bad"), 2, "REWARD=WEIGHT");
   refused(mix({"mlp=0"}, "bad"), 2, "other than 0");
   refused(mix({"nobody=1"}, "bad"), 1, "nobody");

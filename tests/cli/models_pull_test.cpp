@@ -163,6 +163,36 @@ TEST(ScorerPull, TakesItsOwnWeightsOfSeveral) {
   }
 }
 
+TEST(ScorerPull, BringsAVocabularyOfAnotherRepository) {
+  test::HubServer hub("THUDM/ImageReward", hub::RepositoryKind::kModel);
+  test::HubServer words("google-bert/bert-base-uncased", hub::RepositoryKind::kModel);
+  for (const char* name : {"ImageReward.pt", "med_config.json", "README.md", "other.pt"}) {
+    hub.files[name] = {std::string("content of ") + name, true};
+  }
+  for (const char* name : {"vocab.txt", "tokenizer.json", "model.safetensors"}) words.files[name] = {name, true};
+  hub.hook = [&](const HubRequest& request, const HttpResponse&) -> std::optional<HttpResponse> {
+    if (request.path.find("bert-base-uncased") == std::string::npos) return std::nullopt;
+    return words.respond(request);
+  };
+  const test::TemporaryFolder folder;
+  const Variable endpoint("HF_ENDPOINT", hub.endpoint()), home("HF_HOME", (folder / "hf").string());
+  const Variable cache("HF_HUB_CACHE", ""), token("HF_TOKEN", ""), no_proxy("no_proxy", "127.0.0.1");
+  const Variable scorers("IMAGERANK_SCORERS", (folder / "scorers").string());
+  const LineRun run = run_line({"models", "pull", "imagereward", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto json = run.json();
+  EXPECT_TRUE(json["problem"].is_null()) << json["problem"];
+  ASSERT_EQ(json["pulls"].size(), 2U);
+  std::vector<std::string> files;
+  for (const auto& pull : json["pulls"]) {
+    for (const auto& file : pull["files"]) files.push_back(file["path"]);
+  }
+  EXPECT_THAT(files, UnorderedElementsAre("ImageReward.pt", "README.md", "med_config.json", "vocab.txt"));
+  EXPECT_TRUE(run_line({"models", "info", "imagereward", "--json"}).json()["scorer"]["problem"].is_null());
+  EXPECT_EQ(run_line({"models", "pull", "imagereward", "--dry-run", "--json"}).json()["pulls"].size(), 1U)
+      << "the vocabulary is there";
+}
+
 /// The recorded name leads to the commit that was used, whatever `main` becomes.
 TEST_F(ModelsPullTest, ARewardFindsItsEncoderAgainByName) {
   ASSERT_EQ(pull().code, 0);

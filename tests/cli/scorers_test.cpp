@@ -5,21 +5,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <condition_variable>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <mutex>
 
 #include "cli/scoring_world.h"
 #include "clip/tokenizer.h"
 #include "core/npy.h"
-#include "images/encode.h"
-#include "images/image.h"
 #include "serving/scoring_service.h"
-#include "support/child_process.h"
 #include "support/environment_variable.h"
+#include "support/picture.h"
+#include "support/python.h"
 #include "support/test_support.h"
 
 namespace imagerank::cli {
@@ -29,46 +24,22 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr const char* kPython = "/usr/bin/python3";
-
 fs::path script() { return test::source_file("tests/reference/published_scorers.py"); }
-
-bool has_torch() {
-  static const bool has =
-      std::system("/usr/bin/python3 -c 'import torch, torchvision, PIL, numpy' 2>/dev/null") == 0;  // NOLINT
-  return has;
-}
-
-/// A picture with edges and slopes, of a shape that makes resizing and cropping round.
-std::string picture_png(std::int32_t width, std::int32_t height, std::uint32_t seed) {
-  images::Image image{width, height, {}};
-  for (std::int32_t y = 0; y < height; ++y) {
-    for (std::int32_t x = 0; x < width; ++x) {
-      const bool inside = (x - width / 3) * (x - width / 3) + (y - height / 2) * (y - height / 2) < height * height / 9;
-      image.pixels.push_back(static_cast<std::uint8_t>((x * 3 + seed * 40) % 256));
-      image.pixels.push_back(static_cast<std::uint8_t>(inside ? 220 - seed * 20 : (y * 2) % 256));
-      image.pixels.push_back(static_cast<std::uint8_t>((x * y / 7 + seed) % 256));
-    }
-  }
-  return images::encode_png(image);
-}
 
 /// Checkpoints as they are published, in the sizes of the tiny model, in a cache as Hugging Face's tools keep it.
 class PublishedScorers : public ScoringWorld {
  protected:
   static void SetUpTestSuite() {
     ScoringWorld::SetUpTestSuite();
-    if (!has_torch()) return;
-    const auto made =
-        test::run_child(kPython, {"-B", script().string(), "make", model(), (path("published")).string()});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
+    if (!test::has_torch()) return;
+    (void)test::run_python(script().string(), {"make", model(), path("published").string()});
     place("yuvalkirstain/PickScore_v1", path("published") / "pickscore");
     place("openai/clip-vit-base-patch32", path("published") / "clip");
     place("xswu/HPSv2", path("published") / "hps");
     const std::vector<std::pair<std::int32_t, std::int32_t>> sizes = {{97, 64}, {64, 131}, {200, 77}, {50, 41}};
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       const fs::path file = pictures() / fmt::format("shape{}.png", i);
-      write_file_atomically(file, picture_png(sizes[i].first, sizes[i].second, static_cast<std::uint32_t>(i)));
+      write_file_atomically(file, test::picture_png(sizes[i].first, sizes[i].second, static_cast<std::uint32_t>(i)));
       files().push_back(file.string());
     }
   }
@@ -80,21 +51,8 @@ class PublishedScorers : public ScoringWorld {
     static std::vector<std::string> files;
     return files;
   }
-  static fs::path cache() { return path("hub"); }
-  /// A repository's snapshot that is a link to a folder.
-  static void place(const std::string& repository, const fs::path& folder) {
-    std::string name = "models--" + repository;
-    name.replace(name.find('/'), 1, "--");
-    const std::string commit(40, 'a');
-    fs::create_directories(cache() / name / "refs");
-    fs::create_directories(cache() / name / "snapshots" / commit);
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      fs::create_symlink(entry.path(), cache() / name / "snapshots" / commit / entry.path().filename());
-    }
-    test::write_text(cache() / name / "refs/main", commit);
-  }
   void SetUp() override {
-    if (!has_torch()) GTEST_SKIP() << "needs /usr/bin/python3 with torch, torchvision, numpy and Pillow";
+    if (!test::has_torch()) GTEST_SKIP() << test::kNeedsTorch;
   }
 
   static std::vector<std::string> prompts() {
@@ -120,12 +78,10 @@ class PublishedScorers : public ScoringWorld {
     nlohmann::json tokens = nlohmann::json::array();
     for (const std::string& prompt : prompts()) tokens.push_back(tokenizer.tokenize(prefix + prompt));
     test::write_text(path("tokens.json"), tokens.dump());
-    std::vector<std::string> arguments = {
-        "-B", script().string(), "score", rule, (path("published") / folder).string(), path("tokens.json").string()};
+    std::vector<std::string> arguments = {"score", rule, (path("published") / folder).string(),
+                                          path("tokens.json").string()};
     arguments.insert(arguments.end(), files().begin(), files().end());
-    const auto run = test::run_child(kPython, arguments);
-    EXPECT_EQ(run.exit_code, 0) << run.err;
-    return nlohmann::json::parse(run.out).get<std::vector<double>>();
+    return nlohmann::json::parse(test::run_python(script().string(), arguments)).get<std::vector<double>>();
   }
   static void expect_equal(const std::map<std::string, double>& ours, const std::vector<double>& theirs) {
     ASSERT_EQ(ours.size(), theirs.size());
@@ -135,7 +91,7 @@ class PublishedScorers : public ScoringWorld {
     EXPECT_GT(std::abs(theirs[0] - theirs[1]), 1e-3) << "the reference tells nothing apart";
   }
 
-  test::EnvironmentVariable hub_{"HF_HUB_CACHE", cache().string()};
+  test::EnvironmentVariable hub_{"HF_HUB_CACHE", hub().string()};
   test::EnvironmentVariable heads_{"IMAGERANK_SCORERS", path("heads").string()};
 };
 
@@ -176,21 +132,7 @@ TEST_F(PublishedScorers, EveryCommandGivesTheSameBits) {
   ASSERT_EQ(ranked.code, 0) << ranked.err;
   EXPECT_EQ(ranked.json()["scores"][0]["score"].get<double>(), scores.at(files()[1]));
   serving::ScoringService service({{"clipscore", "clipscore"}}, {.model = clip, .tokenizer = ""}, {});
-  serving::Results results;
-  serving::Work work;
-  work.items.push_back({load_file(files()[1]), prompts()[1]});
-  work.rewards = {0};
-  std::mutex mutex;
-  std::condition_variable ready;
-  bool done = false;
-  ASSERT_TRUE(service.submit(std::move(work), [&](serving::Results&& given) {
-    const std::lock_guard lock(mutex);
-    results = std::move(given);
-    done = true;
-    ready.notify_all();
-  }));
-  std::unique_lock lock(mutex);
-  ready.wait(lock, [&] { return done; });
+  const serving::Results results = answer_of(service, {{{load_file(files()[1]), prompts()[1]}}, {0}});
   EXPECT_EQ(double{results.front().scores.front()}, scores.at(files()[1]));
   // From cached vectors, as eval takes them.
   const LineRun exported = run_line({"export", "--data", data(), "--to", "weights", "--reward", "clipscore", "--model",
@@ -290,8 +232,8 @@ TEST_F(MissingScorers, TheListHasThemAll) {
     names.push_back(scorer.at("name"));
     EXPECT_TRUE(scorer.at("problem").is_string() || names.back() == "clipscore");
   }
-  EXPECT_THAT(names,
-              ::testing::ElementsAre("clipscore", "pickscore", "hpsv2", "hpsv2.1", "aesthetic-v1", "aesthetic-v2"));
+  EXPECT_THAT(names, ::testing::ElementsAre("clipscore", "pickscore", "hpsv2", "hpsv2.1", "aesthetic-v1",
+                                            "aesthetic-v2", "imagereward"));
 }
 
 TEST(AestheticScorers, ByNameAreThePublishedNumbers) {

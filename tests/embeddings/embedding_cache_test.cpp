@@ -36,6 +36,33 @@ TEST(EmbeddingCache, RoundTripsThroughFloat16) {
   EXPECT_EQ(again.content(0), "hash-a");
 }
 
+TEST(EmbeddingCache, ScoresAreKeptAsTheyAre) {
+  const test::TemporaryFolder folder;
+  const std::vector<float> scores = {0.1F, -1.2345678F, 1e-30F, 123456.78F};
+  EmbeddingCache cache = EmbeddingCache::open(folder.path(), "pair", Stored::kFloat);
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    cache.add("uid\nprompt " + std::to_string(i), "hash\nprompt", std::vector<float>{scores[i]});
+  }
+  const auto check = [&](const EmbeddingCache& found) {
+    ASSERT_EQ(found.size(), scores.size());
+    EXPECT_EQ(found.dim(), 1U);
+    EXPECT_TRUE(found.mapped_rows().empty());
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      EXPECT_EQ(found.row(found.find("uid\nprompt " + std::to_string(i))), std::vector<float>{scores[i]});
+    }
+  };
+  check(EmbeddingCache::open(folder.path(), "pair", Stored::kFloat));  // from the log
+  cache.save();
+  check(EmbeddingCache::open(folder.path(), "pair", Stored::kFloat));
+  EXPECT_EQ(NpyFile(folder / "pair.npy").to_float(), scores);
+  try {
+    (void)EmbeddingCache::open(folder.path(), "pair");
+    ADD_FAILURE() << "float32 was read as float16";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
+  }
+}
+
 TEST(EmbeddingCache, AddingAKeyAgainReplacesItsRow) {
   const test::TemporaryFolder folder;
   EmbeddingCache cache = EmbeddingCache::open(folder.path(), "image");

@@ -51,7 +51,7 @@ class EncodeImages : public ::testing::Test {
     tower_.dim = 2;
     tower_.group = kGroup;
     // Reads the number from the picture.
-    tower_.embed = [this](std::span<const float> pixels, std::span<float> vectors) {
+    tower_.embed = [this](std::span<const std::size_t>, std::span<const float> pixels, std::span<float> vectors) {
       const int count = static_cast<int>(vectors.size() / 2);
       work_->begun += count;
       std::this_thread::sleep_for(delay_ * count);

@@ -39,7 +39,7 @@ Tower sum_tower(std::size_t group) {
   tower.preprocessing.resize_shortest_edge = tower.preprocessing.crop_size = 8;
   tower.dim = 2;
   tower.group = group;
-  tower.embed = [](std::span<const float> pixels, std::span<float> vectors) {
+  tower.embed = [](std::span<const std::size_t>, std::span<const float> pixels, std::span<float> vectors) {
     ASSERT_EQ(pixels.size() / kPixels, vectors.size() / 2);
     for (std::size_t i = 0; i < vectors.size() / 2; ++i) {
       const auto image = pixels.subspan(i * kPixels, kPixels);
@@ -101,8 +101,9 @@ TEST_F(ImagePipeline, ResultsComeInOrderAndDoNotDependOnTheThreads) {
     EXPECT_EQ(alone[i].vector[1], i < 100 ? 5.0F : 3.0F) << "groups are neighbours of the list";
   }
   Tower uneven = sum_tower(5);
-  uneven.embed = [sum = uneven.embed](std::span<const float> pixels, std::span<float> vectors) {
-    sum(pixels, vectors);
+  uneven.embed = [sum = uneven.embed](std::span<const std::size_t> images, std::span<const float> pixels,
+                                      std::span<float> vectors) {
+    sum(images, pixels, vectors);
     std::this_thread::sleep_for(milliseconds(static_cast<int>(std::abs(vectors[0])) % 5));
   };
   for (const int count : {2, 3, 8, 20}) EXPECT_EQ(encode(uneven, list, threads(count)), alone) << count << " threads";
@@ -122,7 +123,7 @@ TEST_F(ImagePipeline, WithoutOrderEachGroupComesWhenItIsDone) {
   Tower tower = sum_tower(4);
   std::atomic<bool> second_came = false;
   std::atomic<int> calls = 0;
-  tower.embed = [&](std::span<const float>, std::span<float> vectors) {
+  tower.embed = [&](std::span<const std::size_t>, std::span<const float>, std::span<float> vectors) {
     const int call = calls++;
     std::ranges::fill(vectors, static_cast<float>(call));
     for (int i = 0; call == 0 && !second_came && i < 5000; ++i) std::this_thread::sleep_for(milliseconds(1));
@@ -256,9 +257,10 @@ TEST_F(ImagePipeline, WhatAThreadThrowsReachesTheCallerAfterWhatWasDone) {
   ImageList list = pictures(200);
   Tower tower = sum_tower(4);
   std::atomic<int> calls = 0;
-  tower.embed = [&, sum = tower.embed](std::span<const float> pixels, std::span<float> vectors) {
+  tower.embed = [&, sum = tower.embed](std::span<const std::size_t> images, std::span<const float> pixels,
+                                       std::span<float> vectors) {
     if (++calls == 9) throw std::runtime_error("the tower fell");
-    sum(pixels, vectors);
+    sum(images, pixels, vectors);
   };
   for (const int count : {1, 4}) {
     calls = 0;
@@ -291,8 +293,9 @@ TEST_F(ImagePipeline, ReadingOverlapsTheTower) {
     return all(i);
   };
   Tower tower = sum_tower(4);
-  tower.embed = [sum = tower.embed](std::span<const float> pixels, std::span<float> vectors) {
-    sum(pixels, vectors);
+  tower.embed = [sum = tower.embed](std::span<const std::size_t> images, std::span<const float> pixels,
+                                    std::span<float> vectors) {
+    sum(images, pixels, vectors);
     std::this_thread::sleep_for(milliseconds(20));
   };
   const auto start = std::chrono::steady_clock::now();
