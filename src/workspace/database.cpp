@@ -370,8 +370,6 @@ void Database::copy_unordered(const std::string& sql, AtomicFile& file, AtomicFi
     throw;
   }
   sink.finish();
-  start_flush(file);
-  if (csv != nullptr) start_flush(*csv);
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {

@@ -221,13 +221,11 @@ class ParquetWriter::Rows::Encoder {
   };
 
   void add_numbers(std::span<const std::string_view> values) {
-    constexpr std::size_t kShort = 16;
     const std::string_view* last = nullptr;
     std::uint32_t number = 0;
     for (const std::string_view& value : values) {
-      // Often a row has what the one before has: the very same text, or the same short one.
-      const bool same = last != nullptr && value.size() == last->size() &&
-                        (value.data() == last->data() || (value.size() <= kShort && value == *last));
+      // Often a row has what the one before has.
+      const bool same = last != nullptr && value == *last;
       if (!same) number = dictionary_.find_or_add(value);
       last = &value;
       numbers_.push_back(number);
@@ -254,7 +252,7 @@ class ParquetWriter::Rows::Encoder {
     const std::size_t seen = numbers_.size(), distinct = dictionary_.size();
     if (seen < kFew) return true;
     if (distinct > seen - seen / 20) try_dictionary_ = false;  // ids
-    return try_dictionary_ && (seen < kMany || distinct <= seen / 2);
+    return try_dictionary_ && (seen < kMany || distinct <= seen / 3);
   }
 
   /// From numbers to the values themselves.
@@ -365,12 +363,14 @@ void ParquetWriter::Rows::flush() {
   group.rows = static_cast<std::int64_t>(std::exchange(count_, 0));
   std::uint64_t size = 0;
   for (Encoder& encoder : encoders_) size += encoder.seal();
-  std::uint64_t at = writer_.reserve(size);
+  const std::uint64_t begin = writer_.reserve(size);
+  std::uint64_t at = begin;
   for (Encoder& encoder : encoders_) {
     group.chunks.push_back(encoder.write(writer_.file_, at));
     at += group.chunks.back().size;
     encoder.clear();
   }
+  writer_.file_.start_flush(begin, size);
   const std::lock_guard lock(writer_.mutex_);
   writer_.groups_.push_back(std::move(group));
 }

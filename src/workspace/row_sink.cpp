@@ -280,7 +280,7 @@ void RowSink::take_rows(duckdb_data_chunk input) {
   share.rows.add(share.columns, count);
   if (csv_.file == nullptr) return;
   share.add_csv(sources_, csv_.columns, count);
-  constexpr std::size_t kCsvBuffer = std::size_t{1} << 20;
+  constexpr std::size_t kCsvBuffer = std::size_t{4} << 20;
   if (share.csv.size() >= kCsvBuffer) write_csv(share);
 }
 
@@ -291,6 +291,7 @@ void RowSink::write_csv(Share& share) {
     begin = std::exchange(csv_size_, csv_size_ + share.csv.size());
   }
   csv_.file->write_at(begin, std::as_bytes(std::span(share.csv.view())));
+  csv_.file->start_flush(begin, share.csv.size());
   share.csv.clear();
 }
 
