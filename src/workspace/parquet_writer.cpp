@@ -203,11 +203,11 @@ class ParquetWriter::Rows::Encoder {
     return record_;
   }
 
-  /// Whether few values differ is found anew in each row group, unless hardly any did not.
   void clear() {
     numbered_ = try_dictionary_;
     dictionary_.clear();
     numbers_.clear();
+    judged_values_ = judged_distinct_ = 0;
     values_.clear();
     pages_.clear();
     page_begin_ = 0;
@@ -247,12 +247,16 @@ class ParquetWriter::Rows::Encoder {
     }
   }
 
+  /// Judged by the share of values that are new: of ids nearly all, of prompts fewer and fewer. What did not pay is not
+  /// tried again in the next row group.
   [[nodiscard]] bool dictionary_pays() {
-    constexpr std::size_t kFew = 2000, kMany = 16000;
-    const std::size_t seen = numbers_.size(), distinct = dictionary_.size();
-    if (seen < kFew) return true;
-    if (distinct > seen - seen / 20) try_dictionary_ = false;  // ids
-    return try_dictionary_ && (seen < kMany || distinct <= seen / 3);
+    constexpr std::size_t kStep = 1000, kMany = 12000;
+    const std::size_t seen = numbers_.size() - judged_values_, fresh = dictionary_.size() - judged_distinct_;
+    if (seen < kStep) return true;
+    judged_values_ = numbers_.size();
+    judged_distinct_ = dictionary_.size();
+    try_dictionary_ = numbers_.size() < kMany ? fresh < seen - seen / 20 : fresh <= seen / 3;
+    return try_dictionary_;
   }
 
   /// From numbers to the values themselves.
@@ -287,7 +291,8 @@ class ParquetWriter::Rows::Encoder {
   Dictionary dictionary_;
   std::string dictionary_header_;
   std::vector<std::uint32_t> numbers_;  // of the dictionary, all pages'
-  ByteBuffer values_;                   // all pages'
+  std::size_t judged_values_ = 0, judged_distinct_ = 0;
+  ByteBuffer values_;  // all pages'
   std::size_t page_begin_ = 0;
   std::vector<std::uint8_t> definition_, repetition_;  // of the page that is open
   std::vector<Page> pages_;
