@@ -58,7 +58,7 @@ static_assert(std::endian::native == std::endian::little, "numbers are written a
 char* ByteBuffer::extend(std::size_t size) {
   if (size > capacity_ - size_) {
     const std::size_t capacity = std::max(size_ + size, capacity_ * 2);
-    auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
+    auto bytes = std::make_unique_for_overwrite<char[]>(capacity);  // NOLINT(modernize-avoid-c-arrays)
     if (size_ != 0) std::memcpy(bytes.get(), bytes_.get(), size_);
     bytes_ = std::move(bytes);
     capacity_ = capacity;
@@ -135,6 +135,6 @@ ThriftStruct& ThriftStruct::texts(int id, std::span<const std::string> values) {
 std::string encode_hybrid(std::span<const std::uint32_t> values, int width) { return hybrid(values, width); }
 std::string encode_hybrid(std::span<const std::uint8_t> values, int width) { return hybrid(values, width); }
 
-int bit_width_of(std::size_t count) noexcept { return count < 2 ? 0 : std::bit_width(count - 1); }
+int bit_width_of(std::size_t count) noexcept { return count < 2 ? 0 : static_cast<int>(std::bit_width(count - 1)); }
 
 }  // namespace imagerank::workspace

@@ -23,7 +23,7 @@ class ByteBuffer {
   [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
 
  private:
-  std::unique_ptr<char[]> bytes_;
+  std::unique_ptr<char[]> bytes_;  // NOLINT(modernize-avoid-c-arrays): its size is known when it runs
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

@@ -250,7 +250,7 @@ class ParquetWriter::Rows::Encoder {
   /// Judged by the share of values that are new: of ids nearly all, of prompts fewer and fewer. What did not pay is not
   /// tried again in the next row group.
   [[nodiscard]] bool dictionary_pays() {
-    constexpr std::size_t kStep = 1000, kMany = 12000;
+    constexpr std::size_t kStep = 4000, kMany = 16000;
     const std::size_t seen = numbers_.size() - judged_values_, fresh = dictionary_.size() - judged_distinct_;
     if (seen < kStep) return true;
     judged_values_ = numbers_.size();

@@ -99,7 +99,7 @@ TEST_F(ExportOnnxTest, BadInputIsOneLine) {
   expect_refused(export_onnx({"--model", "openai/clip-vit-base-patch23", "--out", out("a")}), 1, "did you mean");
   expect_refused(export_onnx({"--model", out("none"), "--out", out("a")}), 1, "no such folder");
   expect_refused(export_onnx({"--reward", out("none"), "--out", out("a")}), 1, "found nothing");
-  expect_refused(export_onnx({"--reward", "none", "--data", data(), "--out", out("a")}), 1, "reward none");
+  expect_refused(export_onnx({"--reward", "none", "--data", data(), "--out", out("a")}), 1, "reward 'none'");
   expect_refused(export_onnx({"--model", model(), "--encoder", "e", "--out", out("a")}), 2, "--encoder");
   expect_refused(export_onnx({"--model", model(), "--table", "pairs", "--out", out("a")}), 2, "--table");
   expect_refused(run_line({"export", "--to", "csv", "--out", out("a")}), 2, "--data: expected a workspace");
