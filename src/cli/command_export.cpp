@@ -206,7 +206,8 @@ std::function<int(Terminal&)> add_export(CLI::App& command) {
       "  imagerank export --data mine --to dpo --split train --out dpo.jsonl\n"
       "  imagerank export --data mine --to weights --reward mlp --beta 2 --out weighted\n"
       "  imagerank export --data mine --to webdataset --table rankings --out shards\n"
-      "  imagerank export --to onnx --reward mine/rewards/first --out first.onnx");
+      "  imagerank export --to onnx --reward mine/rewards/first --out first.onnx\n"
+      "  imagerank export --to onnx --reward pickscore --out pickscore.onnx");
   return [options](Terminal& terminal) { return run_export(*options, terminal); };
 }
 

@@ -3,54 +3,81 @@
 #include <ostream>
 
 #include "cli/command_export.h"
-#include "cli/encoder_options.h"
+#include "cli/scored_items.h"
 #include "clip/encoder.h"
+#include "clip/engine.h"
 #include "core/fail.h"
 #include "exports/rows.h"
 #include "onnx/export.h"
-#include "workspace/workspace.h"
+#include "scoring/rewarded_encoder.h"
 
 namespace imagerank::cli {
 namespace {
 
-/// A name below the workspace's rewards, or a folder.
-std::filesystem::path reward_folder(const ExportOptions& options) {
-  if (options.data.empty()) return options.reward;
-  const auto named = workspace::Workspace::open(options.data).reward_dir(options.reward);
-  return std::filesystem::exists(named / "reward.json") ? named : std::filesystem::path(options.reward);
+reward::Reward load_reward(const ExportOptions& options) {
+  const std::filesystem::path place = reward_folder(options.reward, options.data);
+  auto reward = reward::Reward::load(place, {.model = options.model, .tokenizer = options.tokenizer});
+  if (reward.head() == "mixture") {
+    fail(ErrorCode::kUnavailable,
+         "--reward {}: expected one that train made, a published scorer or a head's file, found a mixture: its rewards "
+         "have graphs, one by one",
+         options.reward);
+  }
+  if (const std::string problem = reward.vectors_problem(); !problem.empty()) {
+    fail(ErrorCode::kUnavailable, "--reward {}: expected one that scores vectors, but {}", options.reward, problem);
+  }
+  if (reward.model().empty()) {
+    fail(ErrorCode::kInvalidArgument, "--reward {}: it does not say where its encoder is; expected --model",
+         options.reward);
+  }
+  return reward;
 }
 
-/// The model at `model`; with a reward it must be the encoder that it was trained on.
+/// As it is known: a folder's name, a file's, a scorer's.
+std::string name_of(const std::filesystem::path& reward) {
+  const std::filesystem::path place = std::filesystem::absolute(reward).lexically_normal();
+  return (place.has_filename() ? place : place.parent_path()).filename().string();
+}
+
+/// @throws Error if the vectors are others than the reward takes.
+void check_encoder(const onnx::Source& source, const ExportOptions& options, const std::string& model) {
+  const reward::EncoderNeed& need = source.reward->needs().front();
+  if (!need.encoder.empty() && source.encoder != need.encoder) {
+    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
+         options.reward, need.encoder, model, source.encoder);
+  }
+  if (static_cast<std::size_t>(source.model.config.projection_dim) != need.dim) {
+    fail(ErrorCode::kCorruptData, "reward {}: takes vectors of dimension {}, its encoder gives {}", options.reward,
+         need.dim, source.model.config.projection_dim);
+  }
+}
+
+/// The model at --model, or the reward's own, which must be the encoder that it was trained on.
 onnx::Source load_source(const ExportOptions& options, Terminal& terminal) {
   onnx::Source source;
   std::string model = options.model;
   clip::EncoderOptions encoder;
   encoder.tokenizer_dir = options.tokenizer;
   if (!options.reward.empty()) {
-    const std::filesystem::path folder = reward_folder(options);
-    source.reward = reward::Reward::load(folder);
-    if (const std::string problem = source.reward->vectors_problem(); !problem.empty()) {
-      fail(ErrorCode::kInvalidArgument, "--reward: expected one trained head for ONNX, found '{}': {}", options.reward,
-           problem);
-    }
-    source.reward_name = std::filesystem::absolute(folder).lexically_normal().filename().string();
-    if (!folder.has_filename()) source.reward_name = folder.parent_path().filename().string();
-    const nlohmann::json& record = source.reward->record();
-    const bool same_place = model.empty() || model == source.reward->model();
-    if (model.empty()) model = source.reward->model();
-    if (options.tokenizer.empty() && same_place) encoder.tokenizer_dir = record.value("tokenizer", "");
-    encoder.precision = clip::parse_precision(record.value("precision", "fp32"));
+    source.reward = load_reward(options);
+    source.reward_name = name_of(options.reward);
+    const reward::EncoderNeed& need = source.reward->needs().front();
+    model = need.model;
+    encoder = scoring::whole_options(need);
   }
   if (model.empty()) fail(ErrorCode::kInvalidArgument, "--model: expected a model, or --reward that names one");
   source.model = clip::load_model_info(model);
   source.encoder = clip::encoder_name(model, encoder);
-  if (source.reward && source.encoder != source.reward->encoder()) {
-    fail(ErrorCode::kRefused, "reward {}: trained on encoder {}, but {} is {}: its scores would mean nothing",
-         options.reward, source.reward->encoder(), model, source.encoder);
+  source.text_prefix = encoder.rules.text_prefix;
+  source.text_cleaning = encoder.text_cleaning;
+  if (encoder.rules.changes_images()) {
+    source.model.preprocessing = clip::load_preprocessing(source.model.folder, source.model.config, encoder.rules);
+    source.model.has_preprocessing = true;
   }
+  if (source.reward) check_encoder(source, options, model);
   if (encoder.precision != clip::Precision::kFp32) {
     terminal.note(fmt::format("the reward was trained on {} vectors, the graphs compute float32 ones",
-                              source.reward->record().value("precision", "")));
+                              clip::precision_name(encoder.precision)));
   }
   if (source.model.config.untrained) terminal.note("random weights: what the graphs give says nothing about images");
   if (!source.model.has_preprocessing)

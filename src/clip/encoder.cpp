@@ -46,28 +46,12 @@ std::string title(const std::filesystem::path& folder) {
   return cached->substr(slash + 1, cached->find('@') - slash - 1);
 }
 
-/// How images are prepared under the options' rules.
-images::PreprocessOptions preprocessing_of(const std::filesystem::path& folder, const ModelConfig& config,
-                                           const InputRules& rules) {
-  images::PreprocessOptions options;
-  try {
-    options = load_preprocessing(folder);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNotFound || !rules.changes_images()) throw;
-    options.crop_size = options.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
-  }
-  options.resize = rules.resize.value_or(options.resize);
-  options.crop_rounding = rules.crop_rounding.value_or(options.crop_rounding);
-  options.antialias = rules.antialias.value_or(options.antialias);
-  return options;
-}
-
 /// What the rules change, for the encoder's name; "" if nothing.
 std::string changes_of(const std::filesystem::path& folder, const ModelConfig& config, const InputRules& rules) {
   std::string changes;
   if (!rules.text_prefix.empty()) changes += fmt::format("text-prefix {}\n", rules.text_prefix);
   if (!rules.changes_images()) return changes;
-  const images::PreprocessOptions used = preprocessing_of(folder, config, rules);
+  const images::PreprocessOptions used = load_preprocessing(folder, config, rules);
   std::optional<images::PreprocessOptions> own;
   try {
     own = load_preprocessing(folder);
@@ -236,7 +220,7 @@ Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
          "--allow-untrained uses them all the same",
          state->folder.string());
   }
-  state->preprocessing = preprocessing_of(state->folder, config, options.rules);
+  state->preprocessing = load_preprocessing(state->folder, config, options.rules);
   state->text_prefix = options.rules.text_prefix;
   if (state->preprocessing.crop_size != config.image_size) {
     fail(ErrorCode::kCorruptData, "{}: preprocessing: crop_size: expected {}, the model's image size, found {}",

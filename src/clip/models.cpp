@@ -159,6 +159,21 @@ images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder
   return options;
 }
 
+images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder, const ModelConfig& config,
+                                             const InputRules& rules) {
+  images::PreprocessOptions options;
+  try {
+    options = load_preprocessing(folder);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || !rules.changes_images()) throw;
+    options.crop_size = options.resize_shortest_edge = static_cast<std::int32_t>(config.image_size);
+  }
+  options.resize = rules.resize.value_or(options.resize);
+  options.crop_rounding = rules.crop_rounding.value_or(options.crop_rounding);
+  options.antialias = rules.antialias.value_or(options.antialias);
+  return options;
+}
+
 std::vector<ModelInfo> list_builtin_models() {
   std::vector<ModelInfo> models;
   for (const std::filesystem::path& candidate : sample_candidates()) {

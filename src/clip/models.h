@@ -44,6 +44,11 @@ void save_preprocess_options(const images::PreprocessOptions& options, const std
 /// kNotFound, kCorruptData, naming the file.
 [[nodiscard]] images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder);
 
+/// The same under a scorer's rules. @param config  the model's. @throws Error kNotFound if neither folder nor rules say
+/// anything.
+[[nodiscard]] images::PreprocessOptions load_preprocessing(const std::filesystem::path& folder,
+                                                           const ModelConfig& config, const InputRules& rules);
+
 /// What Tokenizer::load would read in a folder, by name; empty if there is nothing.
 [[nodiscard]] std::vector<std::string> find_tokenizer_files(const std::filesystem::path& folder);
 

@@ -79,6 +79,13 @@ void AtomicFile::write_at(std::size_t offset, std::span<const std::byte> bytes) 
   }
 }
 
+void AtomicFile::start_flush(std::size_t offset, std::size_t size) const noexcept {
+  constexpr std::size_t kPage = 4096;  // one that is not full yet would be written twice
+  const std::size_t begin = offset / kPage * kPage, end = (offset + size) / kPage * kPage;
+  if (end <= begin) return;
+  ::sync_file_range(descriptor_, static_cast<off_t>(begin), static_cast<off_t>(end - begin), SYNC_FILE_RANGE_WRITE);
+}
+
 void AtomicFile::commit(bool durable) {
   // A library may have replaced the file at temporary_path(): flush what is there now.
   if (durable) {

@@ -21,8 +21,12 @@ class AtomicFile {
   /// Appends. @throws Error kResourceLimit on a full disk, kIo otherwise.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Overwrites bytes already written, for headers known only at the end.
+  /// Overwrites bytes already written, for headers known only at the end; or writes beyond the end. Several threads may
+  /// call it at once.
   void write_at(std::size_t offset, std::span<const std::byte> bytes);
+  /// Lets the disk begin with bytes that were written while more are made: a wish, commit() sees to it that all is
+  /// there. Thread-safe.
+  void start_flush(std::size_t offset, std::size_t size) const noexcept;
   /// Where a library that wants a path of its own (DuckDB's COPY) may write instead of write().
   [[nodiscard]] const std::filesystem::path& temporary_path() const noexcept { return temporary_path_; }
   /// Flush and rename. @param durable  fsync file and folder too; images, which can be fetched again, go without.

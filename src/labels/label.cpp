@@ -1,6 +1,7 @@
 #include "labels/label.h"
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "core/atomic_file.h"
@@ -225,12 +226,13 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   // Both tables are on disk before either gets its name: they describe one split.
   AtomicFile pairs(workspace.table_path("pairs"));
   AtomicFile points(workspace.table_path("points"));
-  database.copy_parquet(rules::weighed_pairs(settings), pairs);
+  std::optional<AtomicFile> csv;
+  if (!settings.csv.empty()) csv.emplace(settings.csv);
+  database.copy_unordered(rules::weighed_pairs(settings), pairs);
   context.check_stop();
-  database.copy_parquet(rules::written_points(), points);
-  if (!settings.csv.empty()) {
-    database.write_csv("SELECT image_uid, prompt, label FROM point JOIN prompt_key USING (prompt_id)", settings.csv);
-  }
+  constexpr std::size_t kCsvColumns = 3;  // image_uid, prompt, label
+  database.copy_unordered(rules::written_points(), points, csv ? &*csv : nullptr, kCsvColumns);
+  if (csv) csv->commit();
   points.commit();
   pairs.commit();
   return counts;

@@ -40,7 +40,7 @@ constexpr const char* kPreference = R"(
            CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0
                 WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a)";
 
-/// A split by name, see Database::as_enum().
+/// A split by name, for Database::copy_unordered().
 constexpr const char* kSplitName =
     "CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END::ENUM('test', 'validation', 'train') AS "
     "split";

@@ -8,12 +8,14 @@ namespace imagerank::onnx {
 struct ScoreValues {
   Value score;          ///< float32 [N]
   Value probabilities;  ///< float32 [N, classes] of a classifier, else ""
+  Value deviation;      ///< float32 [N] of an ensemble, as reward::Scores has it, else ""
 };
 
-/// A reward's head, with what prepares its input: rounding through float16, as cached vectors are, then the scaler.
-/// @param image, text  float32 [N, dim], as the towers give them. @throws Error kUnavailable for a head that has no
-/// such graph, by its name.
-[[nodiscard]] ScoreValues add_head(Graph& graph, const reward::RewardParts& parts, const Value& image,
-                                   const Value& text);
+/// What makes a reward's scores, with what prepares its input: rounding through float16, as cached vectors are, then
+/// the scaler; a published head takes vectors as they are.
+/// @param image, text  float32 [N, dim], as the towers give them; text may be "" for a published head.
+/// @throws Error kUnavailable for a head that has no such graph, by its name.
+[[nodiscard]] ScoreValues add_scores(Graph& graph, const reward::RewardParts& parts, const Value& image,
+                                     const Value& text);
 
 }  // namespace imagerank::onnx

@@ -189,13 +189,11 @@ void Incoming::merge_images() {
     SELECT DISTINCT uid AS image_uid FROM (SELECT unnest(image_uids) AS uid FROM all_rankings) {})",
                                 changed_ ? "VIEW" : "TABLE",
                                 any_known ? "WHERE uid NOT IN (SELECT image_uid FROM known_images)" : ""));
-  // Nothing as an ENUM, see Database::as_enum(); beside other texts it is text.
   database_.execute(fmt::format(R"(
-    CREATE VIEW all_images AS {1}
-    SELECT image_uid, {0} AS url, {0} AS path, {0} AS model, {0} AS prompt, 0 AS width, 0 AS height, {0} AS sha256,
-           {0} AS status
+    CREATE VIEW all_images AS {}
+    SELECT image_uid, '' AS url, '' AS path, '' AS model, '' AS prompt, 0 AS width, 0 AS height, '' AS sha256,
+           '' AS status
     FROM bare_image)",
-                                any_known ? "''" : "''::ENUM('')",
                                 any_known ? "SELECT * FROM known_images UNION ALL" : ""));
   if (changed_) return;
   count_images("all_images");
@@ -258,11 +256,8 @@ ImportCounts Incoming::finish() {
   }
   AtomicFile rankings(workspace_.table_path("rankings"));
   AtomicFile images(workspace_.table_path("images"));
-  database_.copy_parquet(
-      fmt::format("SELECT * REPLACE ({} AS dataset, {} AS official_split) FROM all_rankings",
-                  database_.as_enum("dataset", "all_rankings"), database_.as_enum("official_split", "all_rankings")),
-      rankings);
-  database_.copy_parquet("SELECT * FROM all_images", images);
+  database_.copy_unordered("SELECT * FROM all_rankings", rankings);
+  database_.copy_unordered("SELECT * FROM all_images", images);
   count_images(fmt::format("read_parquet({})", workspace::sql_literal(images.temporary_path().string())));
   if (ratings) ratings->commit();
   images.commit();

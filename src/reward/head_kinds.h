@@ -25,6 +25,9 @@ enum class InputScaling {
   kUnitLength,   ///< image and text vector each divided by its length
 };
 
+/// The attention head's tokens a vector, numbers a token, and heads that share these numbers.
+inline constexpr std::int64_t kAttentionTokens = 16, kAttentionWidth = 64, kAttentionHeads = 4;
+
 /// A head that `train` offers, and its defaults.
 struct HeadKind {
   std::string_view name;

@@ -91,7 +91,7 @@ class DeepHead final : public BaseHead {
 };
 
 /// Each vector is cut into tokens, each with a projection of its own; image tokens attend to text tokens and the other
-/// way round (4 heads), are added to what they attended to, and all together feed one hidden layer.
+/// way round, are added to what they attended to, and all together feed one hidden layer.
 class AttentionHead final : public BaseHead {
  public:
   AttentionHead(const HeadShape& shape, const ParameterSource& source)
@@ -109,7 +109,7 @@ class AttentionHead final : public BaseHead {
   }
 
  private:
-  static constexpr std::int64_t kTokens = 16, kWidth = 64, kHeads = 4;
+  static constexpr std::int64_t kTokens = kAttentionTokens, kWidth = kAttentionWidth, kHeads = kAttentionHeads;
   struct Side {
     at::Tensor cut, place;  ///< [tokens, piece, width], [tokens, 1, width]
     at::Tensor key;         ///< [width, width]: a bias would add the same to every token's weight

@@ -85,24 +85,18 @@ Scores combine(const std::vector<Scores>& said, const std::vector<Member>& membe
   return result;
 }
 
-/// scale cos(image, text), or scale max(cos, 0).
-struct CosineScore {
-  double scale = 1.0;
-  bool positive = false;
-
-  /// Each vector [dim], rounded as the cache rounds it. One of length 0 gives NaN.
-  [[nodiscard]] float score(std::span<const float> image, std::span<const float> text) const {
-    double product = 0.0, image_square = 0.0, text_square = 0.0;
-    for (std::size_t i = 0; i < image.size(); ++i) {
-      const double a = float_from_half(half_from_float(image[i])), b = float_from_half(half_from_float(text[i]));
-      product += a * b;
-      image_square += a * a;
-      text_square += b * b;
-    }
-    const double cosine = product / std::sqrt(image_square * text_square);
-    return static_cast<float>(scale * (positive && cosine < 0.0 ? 0.0 : cosine));
+/// Each vector [dim]. One of length 0 gives NaN.
+float cosine_score(const CosineRule& rule, std::span<const float> image, std::span<const float> text) {
+  double product = 0.0, image_square = 0.0, text_square = 0.0;
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    const double a = float_from_half(half_from_float(image[i])), b = float_from_half(half_from_float(text[i]));
+    product += a * b;
+    image_square += a * a;
+    text_square += b * b;
   }
-};
+  const double cosine = product / std::sqrt(image_square * text_square);
+  return static_cast<float>(rule.scale * (rule.positive && cosine < 0.0 ? 0.0 : cosine));
+}
 
 /// The cross-encoder's number itself.
 struct PairScore {};
@@ -116,7 +110,7 @@ struct Reward::State {
   std::int32_t class_count = 0;
   HeadShape shape;
   std::vector<EncoderNeed> needs;
-  std::variant<std::vector<Member>, PublishedHead, CosineScore, PairScore, Mixture>
+  std::variant<std::vector<Member>, PublishedHead, CosineRule, PairScore, Mixture>
       kind;  ///< members: a head, or an ensemble's
 
   [[nodiscard]] std::size_t dim() const { return needs.front().dim; }
@@ -124,6 +118,7 @@ struct Reward::State {
   [[nodiscard]] const std::vector<Member>& members() const { return std::get<0>(kind); }
   [[nodiscard]] Scores score(const Member& member, const VectorBlock& block, std::size_t count) const;
   [[nodiscard]] Scores score_trained(const VectorBlock& block, std::size_t count) const;
+  [[nodiscard]] HeadParts parts_of(const Member& member) const;
 
   static std::unique_ptr<State> of_file(const std::filesystem::path& file, const EncoderPlace& encoder);
   static std::unique_ptr<State> of_scorer(const PublishedScorer& scorer, const EncoderPlace& encoder);
@@ -201,7 +196,7 @@ std::unique_ptr<Reward::State> Reward::State::of_scorer(const PublishedScorer& s
   }
   state->head_name = "cosine";
   if (!encoder.model.empty()) need.dim = read_model_dim(need.model);
-  CosineScore rule;
+  CosineRule rule;
   if (scorer.rule == ScoreRule::kClipScore) rule = {.scale = 2.5, .positive = true};
   if (scorer.rule == ScoreRule::kScaledCosine) rule.scale = read_score_scale(need.model);
   state->record["scale"] = rule.scale;
@@ -337,6 +332,28 @@ Scores Reward::State::score_trained(const VectorBlock& block, std::size_t count)
   }
 }
 
+HeadParts Reward::State::parts_of(const Member& member) const {
+  HeadParts parts;
+  parts.head = head_name;
+  parts.loss = loss;
+  parts.class_count = class_count;
+  parts.dim = shape.dim;
+  parts.outputs = shape.outputs;
+  parts.hidden = shape.hidden;
+  parts.rank = shape.rank;
+  parts.layers = shape.layers;
+  parts.scaling = member.scaler.kind();
+  parts.mean = member.scaler.mean();
+  parts.inverse_deviation = member.scaler.inverse_deviation();
+  for (const Parameter& parameter : member.head->parameters()) {
+    const at::Tensor values = parameter.value.detach().to(at::kFloat).contiguous();
+    const auto* const first = values.data_ptr<float>();
+    parts.values.emplace(parameter.name, std::vector<float>(first, first + values.numel()));
+  }
+  parts.centre = member.centre;
+  return parts;
+}
+
 Scores Reward::score(std::span<const float> images, std::span<const float> texts, std::size_t count) const {
   if (const std::string problem = vectors_problem(); !problem.empty()) {
     fail(ErrorCode::kInvalidArgument, "reward: expected one that scores vectors of one encoder, but {}", problem);
@@ -379,7 +396,7 @@ Scores Reward::score(std::span<const VectorBlock> blocks, std::size_t count) con
     if (const auto* const head = std::get_if<PublishedHead>(&state_->kind)) {
       scores.score.push_back(static_cast<float>(head->score(image)));
     } else {
-      scores.score.push_back(std::get<CosineScore>(state_->kind).score(image, row(blocks.front().texts, i)));
+      scores.score.push_back(cosine_score(std::get<CosineRule>(state_->kind), image, row(blocks.front().texts, i)));
     }
   }
   return scores;
@@ -395,30 +412,15 @@ std::string Reward::vectors_problem() const {
 }
 
 RewardParts Reward::parts() const {
-  if (!state_->is_trained() || state_->members().size() != 1) {
-    fail(ErrorCode::kUnavailable, "reward: expected one trained head, found {}",
-         state_->is_trained()             ? "an ensemble"
-         : state_->head_name == "mixture" ? "a mixture"
-                                          : "a published one");
+  if (const auto* const head = std::get_if<PublishedHead>(&state_->kind)) return *head;
+  if (const auto* const rule = std::get_if<CosineRule>(&state_->kind)) return *rule;
+  if (!state_->is_trained()) {
+    fail(ErrorCode::kUnavailable, "reward: expected one that scores vectors by itself, found {}",
+         state_->head_name == "mixture" ? "a mixture" : "a cross-encoder");
   }
-  const Member& member = state_->members().front();
-  RewardParts parts;
-  parts.head = state_->head_name;
-  parts.loss = state_->loss;
-  parts.class_count = state_->class_count;
-  parts.dim = state_->shape.dim;
-  parts.outputs = state_->shape.outputs;
-  parts.hidden = state_->shape.hidden;
-  parts.rank = state_->shape.rank;
-  parts.scaling = member.scaler.kind();
-  parts.mean = member.scaler.mean();
-  parts.inverse_deviation = member.scaler.inverse_deviation();
-  for (const Parameter& parameter : member.head->parameters()) {
-    const at::Tensor values = parameter.value.detach().to(at::kFloat).contiguous();
-    const auto* const first = values.data_ptr<float>();
-    parts.values.emplace(parameter.name, std::vector<float>(first, first + values.numel()));
-  }
-  return parts;
+  std::vector<HeadParts> heads;
+  for (const Member& member : state_->members()) heads.push_back(state_->parts_of(member));
+  return heads;
 }
 
 std::size_t Reward::dim() const noexcept { return state_->dim(); }

@@ -9,10 +9,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "clip/encoder.h"
 #include "reward/head_kinds.h"
+#include "reward/published_head.h"
 
 namespace imagerank::reward {
 
@@ -26,7 +28,6 @@ struct Scores {
 };
 
 struct StoredTensor;
-struct PublishedHead;
 
 /// Where a reward's encoder is, if not where the reward says; empty: as it says.
 struct EncoderPlace {
@@ -61,16 +62,26 @@ struct VectorBlock {
   std::span<const float> pairs = {};
 };
 
-/// A trained reward as its numbers, for writers of other programs' formats.
-struct RewardParts {
+/// A trained head as its numbers, for writers of other programs' formats.
+struct HeadParts {
   std::string head;  ///< a HeadKind's name
   Loss loss = Loss::kMse;
   std::int32_t class_count = 0;
-  std::int64_t dim = 0, outputs = 0, hidden = 0, rank = 0;  ///< as in HeadShape
+  std::int64_t dim = 0, outputs = 0, hidden = 0, rank = 0, layers = 0;  ///< as in HeadShape
   InputScaling scaling = InputScaling::kStandardise;
   std::vector<float> mean, inverse_deviation;        ///< [2 * dim]; empty for kUnitLength
   std::map<std::string, std::vector<float>> values;  ///< the head's parameters, by their names in heads.cpp
+  double centre = 0.0;  ///< of an ensemble's: what is taken off its score before deviation is taken
 };
+
+/// scale cos(image, text), or scale max(cos, 0), of vectors rounded as the cache rounds them.
+struct CosineRule {
+  double scale = 1.0;
+  bool positive = false;
+};
+
+/// What makes a reward's scores: the heads of a trained one, of which an ensemble has several; or a published one's.
+using RewardParts = std::variant<std::vector<HeadParts>, PublishedHead, CosineRule>;
 
 /// What makes scores of vectors: a trained reward, as reward.safetensors + reward.json keep it (one head, or an
 /// ensemble whose answers are averaged); a published head (reward/published_head.h) or scorer
@@ -101,7 +112,7 @@ class Reward {
   /// it can.
   [[nodiscard]] std::string vectors_problem() const;
 
-  /// @throws Error kUnavailable for all but one trained head.
+  /// @throws Error kUnavailable for a mixture and a cross-encoder.
   [[nodiscard]] RewardParts parts() const;
   [[nodiscard]] std::size_t dim() const noexcept;          ///< of the first encoder's vectors
   [[nodiscard]] int ensemble() const noexcept;             ///< heads, 1 or more

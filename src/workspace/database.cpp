@@ -10,6 +10,7 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "workspace/row_sink.h"
 #include "workspace/sql_functions.h"
 
 namespace imagerank::workspace {
@@ -77,6 +78,24 @@ class Result {
 
  private:
   duckdb_result value_ = {};
+};
+
+/// Owns a prepared statement. @throws Error kCorruptData.
+class Prepared {
+ public:
+  Prepared(duckdb_connection connection, const std::string& sql) {
+    if (duckdb_prepare(connection, sql.c_str(), &statement_) == DuckDBSuccess) return;
+    const std::string line = first_line(duckdb_prepare_error(statement_));
+    duckdb_destroy_prepare(&statement_);
+    throw Error(ErrorCode::kCorruptData, line);
+  }
+  Prepared(const Prepared&) = delete;
+  Prepared& operator=(const Prepared&) = delete;
+  ~Prepared() { duckdb_destroy_prepare(&statement_); }
+  [[nodiscard]] duckdb_prepared_statement get() const noexcept { return statement_; }
+
+ private:
+  duckdb_prepared_statement statement_ = nullptr;
 };
 
 std::string_view view_of(duckdb_string_t& value) {
@@ -184,6 +203,7 @@ const Column& Table::column(std::string_view name) const {
 struct Database::State {
   duckdb_database database = nullptr;
   duckdb_connection connection = nullptr;
+  int sinks = 0;  ///< functions that RowSink added
   State() = default;
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -267,19 +287,13 @@ struct Database::Cursor::State {
 };
 
 Database::Cursor::Cursor(Database& database, const std::string& sql) : state_(std::make_unique<State>()) {
-  duckdb_prepared_statement statement = nullptr;
-  if (duckdb_prepare(database.state_->connection, sql.c_str(), &statement) != DuckDBSuccess) {
-    const std::string line = first_line(duckdb_prepare_error(statement));
-    duckdb_destroy_prepare(&statement);
-    throw Error(ErrorCode::kCorruptData, line);
-  }
+  const Prepared statement(database.state_->connection, sql);
   duckdb_pending_result pending = nullptr;
   Result& result = state_->result;
-  const bool started = duckdb_pending_prepared_streaming(statement, &pending) == DuckDBSuccess &&
+  const bool started = duckdb_pending_prepared_streaming(statement.get(), &pending) == DuckDBSuccess &&
                        duckdb_execute_pending(pending, result.get()) == DuckDBSuccess;
   const std::string line = started ? "" : first_line(duckdb_pending_error(pending));
   duckdb_destroy_pending(&pending);
-  duckdb_destroy_prepare(&statement);
   if (!started) {
     if (duckdb_result_error(result.get()) != nullptr)
       fail_query(duckdb_result_error_type(result.get()), duckdb_result_error(result.get()));
@@ -344,16 +358,18 @@ void Database::copy_rows(const std::string& sql, const AtomicFile& file, const c
                       sql_literal(file.temporary_path().string()), compression, kRowGroup));
 }
 
-std::string Database::as_enum(const std::string& column, const std::string& table) {
-  constexpr std::size_t kFew = 100;
-  const Table values = query(fmt::format("SELECT DISTINCT {} AS value FROM {} LIMIT {}", column, table, kFew + 1));
-  if (values.row_count == 0 || values.row_count > kFew) return column;
-  std::string names;
-  for (std::size_t i = 0; i < values.row_count; ++i) {
-    if (values.columns[0].null[i]) return column;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", sql_literal(values.columns[0].text[i]));
+void Database::copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv, std::size_t csv_columns) {
+  Prepared prepared(state_->connection, sql);
+  RowSink sink(prepared.get(), file, {csv, csv_columns});
+  const std::string name = fmt::format("take_rows_{}", state_->sinks++);
+  sink.add_function(state_->connection, name.c_str());
+  try {
+    execute(fmt::format("SELECT max({}({})) FROM ({})", name, sink.column_names(), sql));
+  } catch (const Error&) {
+    sink.rethrow();
+    throw;
   }
-  return fmt::format("{}::ENUM({})", column, names);
+  sink.finish();
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {

@@ -60,12 +60,13 @@ class Database {
   [[nodiscard]] double query_real(const std::string& sql);
   /// Writes a query's rows as a Parquet file, atomically.
   void write_parquet(const std::string& sql, const std::filesystem::path& path);
-  /// The same into a file that the caller commits, so that several tables can appear together. Not compressed: these
-  /// are the large tables of import and label; compressed they are half as large and take a tenth more CPU time.
+  /// The same into a file that the caller commits, so that several tables can appear together. Not compressed: uids
+  /// hardly shrink.
   void copy_parquet(const std::string& sql, AtomicFile& file);
-  /// A column of a table as SQL that `copy_parquet` writes by numbers: an ENUM if it has few values and no NULL, else
-  /// the column. What Parquet calls it is the same; hashing and comparing texts is most of what writing them costs.
-  [[nodiscard]] std::string as_enum(const std::string& column, const std::string& table);
+  /// The same for the large tables of import and label, by a writer of our own (parquet_writer.h): rows in no order, of
+  /// columns VARCHAR, ENUM, INTEGER, BIGINT, DOUBLE, VARCHAR[] and INTEGER[].
+  /// @param csv  gets the first `csv_columns` columns (texts and integers) as CSV with a header line; or nullptr.
+  void copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv = nullptr, std::size_t csv_columns = 0);
   /// Writes a query's rows as a CSV file with a header line, atomically.
   void write_csv(const std::string& sql, const std::filesystem::path& path);
   /// Names and types of what a file or table holds, such as ("prompt", "VARCHAR").

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "cli/scoring_world.h"
+#include "clip/model_config.h"
+#include "core/safetensors.h"
 #include "support/child_process.h"
 #include "support/environment_variable.h"
 
@@ -25,6 +27,7 @@ class ExportOnnxTest : public ScoringWorld {
     EXPECT_THAT(run.err, HasSubstr(text));
     EXPECT_EQ(run.out, "");
   }
+  static std::size_t export_dim() { return static_cast<std::size_t>(clip::load_model_config(model()).projection_dim); }
   [[nodiscard]] std::string out(const std::string& name) const { return (folder_ / name).string(); }
 
   test::TemporaryFolder folder_;
@@ -55,12 +58,48 @@ TEST_F(ExportOnnxTest, AModelAsTwoGraphsAndARewardAsThreeOrOne) {
   EXPECT_THAT(text.out, AllOf(HasSubstr("reward    mlp"), HasSubstr("whole.onnx")));
 }
 
+/// By name, as `--reward` of other commands; what prepares its input is said, and a text that it does not read is not
+/// asked for.
+TEST_F(ExportOnnxTest, PublishedScorersAndHeads) {
+  const LineRun clipscore = export_onnx({"--reward", "clipscore", "--model", model(), "--out", out("clipscore.onnx")});
+  ASSERT_EQ(clipscore.code, 0) << clipscore.err;
+  EXPECT_EQ(clipscore.json()["reward"], "clipscore");
+  EXPECT_THAT(load_file(folder_ / "clipscore.onnx"), AllOf(HasSubstr(R"("prefix":"A photo depicts ")"),
+                                                           HasSubstr(R"("cleaning":"openai")"), HasSubstr("cosine")));
+  const LineRun hps = export_onnx({"--reward", "hpsv2", "--model", model(), "--out", out("hps"), "--data", data()});
+  ASSERT_EQ(hps.code, 0) << hps.err;
+  EXPECT_THAT(load_file(folder_ / "hps/vision.onnx"),
+              AllOf(HasSubstr(R"("resize":"longest_edge")"), HasSubstr(R"("antialias":false)")));
+
+  const std::string head = out("head.safetensors");
+  const std::size_t dim = export_dim();
+  write_safetensors(head, {{"weight", float_tensor(std::vector<float>(dim, 0.5F), {1, static_cast<std::int64_t>(dim)})},
+                           {"bias", float_tensor(std::vector<float>{1.0F}, {1})}});
+  const LineRun published = export_onnx({"--reward", head, "--model", model(), "--out", out("published")});
+  ASSERT_EQ(published.code, 0) << published.err;
+  EXPECT_EQ(published.json()["rows"], 2);
+  EXPECT_EQ(published.json()["reward"], "head.safetensors");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "published/text.onnx"));
+
+  expect_refused(export_onnx({"--reward", head, "--out", out("a")}), 2, "expected --model");
+  write_safetensors(head, {{"weight", float_tensor(std::vector<float>(3, 0.5F), {1, 3})},
+                           {"bias", float_tensor(std::vector<float>{1.0F}, {1})}});
+  expect_refused(export_onnx({"--reward", head, "--model", model(), "--out", out("a")}), 1, "of dimension 3");
+}
+
+TEST_F(ExportOnnxTest, AMixtureIsRefusedByName) {
+  const LineRun mix = run_line({"mix", "--data", data(), "--reward", "mlp=1", "--name", "mixed"});
+  ASSERT_EQ(mix.code, 0) << mix.err;
+  expect_refused(export_onnx({"--reward", "mixed", "--data", data(), "--out", out("a")}), 1, "found a mixture");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a"));
+}
+
 TEST_F(ExportOnnxTest, BadInputIsOneLine) {
   expect_refused(export_onnx({"--out", out("a")}), 2, "--model: expected a model, or --reward");
   expect_refused(export_onnx({"--model", "openai/clip-vit-base-patch23", "--out", out("a")}), 1, "did you mean");
   expect_refused(export_onnx({"--model", out("none"), "--out", out("a")}), 1, "no such folder");
   expect_refused(export_onnx({"--reward", out("none"), "--out", out("a")}), 1, "found nothing");
-  expect_refused(export_onnx({"--reward", "none", "--data", data(), "--out", out("a")}), 1, "reward none");
+  expect_refused(export_onnx({"--reward", "none", "--data", data(), "--out", out("a")}), 1, "reward 'none'");
   expect_refused(export_onnx({"--model", model(), "--encoder", "e", "--out", out("a")}), 2, "--encoder");
   expect_refused(export_onnx({"--model", model(), "--table", "pairs", "--out", out("a")}), 2, "--table");
   expect_refused(run_line({"export", "--to", "csv", "--out", out("a")}), 2, "--data: expected a workspace");

@@ -1,8 +1,10 @@
 #include "onnx/export.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -11,6 +13,7 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/random.h"
+#include "core/safetensors.h"
 #include "onnx/heads.h"
 #include "onnx/onnx_runtime.h"
 #include "reward/trainer.h"
@@ -38,7 +41,7 @@ clip::ModelConfig config_of(const Shape& shape) {
   config.text = {24, 2, 3, 48, shape.activation, 1e-5};
   config.vocabulary_size = 60;
   config.context_length = 9;
-  config.projection_dim = 16;
+  config.projection_dim = 20;  // no multiple of the attention head's tokens
   config.bos_token_id = 58;
   config.eos_token_id = 59;
   config.pooling = shape.pooling;
@@ -113,7 +116,7 @@ TEST_P(OnnxTowers, EqualOurs) {
   for (const std::int64_t count : {1, 5}) {  // any batch
     const std::vector<float> pixels = noise(static_cast<std::size_t>(count) * 3 * 20 * 20, 7);
     const auto vision = test::run_onnx(files[0], {{"pixels", {{count, 3, 20, 20}, pixels}}});
-    EXPECT_THAT(vision.at("image_embedding").dims, ElementsAre(count, 16));
+    EXPECT_THAT(vision.at("image_embedding").dims, ElementsAre(count, 20));
     EXPECT_LT(
         difference(vision.at("image_embedding").values, encoder.embed_pixels(pixels, static_cast<std::size_t>(count))),
         kTolerance);
@@ -121,7 +124,7 @@ TEST_P(OnnxTowers, EqualOurs) {
   // Padding behind the end: other words, which the causal mask and the pooling must not see.
   const std::vector<std::int64_t> tokens = {58, 3, 17, 4, 59, 2, 1, 58, 59, 0, 0, 0, 0, 5, 58, 8, 9, 40, 50, 57, 59};
   const auto text = test::run_onnx(files[1], {}, {{"tokens", {{3, 7}, tokens}}});
-  EXPECT_THAT(text.at("text_embedding").dims, ElementsAre(3, 16));
+  EXPECT_THAT(text.at("text_embedding").dims, ElementsAre(3, 20));
   EXPECT_LT(difference(text.at("text_embedding").values, encoder.embed_tokens(tokens, 3)), kTolerance);
   const std::vector<std::int64_t> longest = {58, 1, 2, 3, 4, 5, 6, 7, 59};
   const auto whole = test::run_onnx(files[1], {}, {{"tokens", {{1, 9}, longest}}});
@@ -159,6 +162,7 @@ TEST(OnnxSample, EqualsOurs) {
 struct HeadCase {
   std::string head;
   std::string loss;
+  int ensemble = 1;
 };
 
 /// A model, and a reward of its encoder fitted to noise.
@@ -183,6 +187,7 @@ class OnnxReward : public testing::TestWithParam<HeadCase> {
     options.loss = GetParam().loss;
     options.epochs = 3;
     options.learning_rate = 0.05;
+    options.ensemble = GetParam().ensemble;
     reward::train_reward(examples, options, {{"encoder", source_.encoder}, {"model", (folder_ / "model").string()}},
                          folder_ / "reward", {});
     source_.reward = reward::Reward::load(folder_ / "reward");
@@ -190,7 +195,7 @@ class OnnxReward : public testing::TestWithParam<HeadCase> {
     std::filesystem::create_directories(folder_ / "out");
   }
 
-  static constexpr std::size_t kDim = 16;
+  static constexpr std::size_t kDim = 20;
   test::TemporaryFolder folder_;
   Source source_;
 };
@@ -200,13 +205,17 @@ TEST_P(OnnxReward, TheHeadEqualsOurs) {
   ASSERT_EQ(files.size(), 3U);
   const std::vector<float> images = noise(6 * kDim, 3), texts = noise(6 * kDim, 4);
   const auto outputs =
-      test::run_onnx(files[2], {{"image_embedding", {{6, 16}, images}}, {"text_embedding", {{6, 16}, texts}}});
+      test::run_onnx(files[2], {{"image_embedding", {{6, 20}, images}}, {"text_embedding", {{6, 20}, texts}}});
   const reward::Scores expected = source_.reward->score(images, texts, 6);
   EXPECT_THAT(outputs.at("score").dims, ElementsAre(6));
   EXPECT_LT(difference(outputs.at("score").values, expected.score), kTolerance);
   EXPECT_EQ(outputs.contains("probabilities"), source_.reward->is_classifier());
   if (source_.reward->is_classifier()) {
     EXPECT_LT(difference(outputs.at("probabilities").values, expected.probabilities), kTolerance);
+  }
+  EXPECT_EQ(outputs.contains("deviation"), GetParam().ensemble > 1);
+  if (GetParam().ensemble > 1) {
+    EXPECT_LT(difference(outputs.at("deviation").values, expected.deviation), kTolerance);
   }
 }
 
@@ -239,26 +248,90 @@ TEST_P(OnnxReward, PixelsAndTokensToScoreInOneGraph) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Heads, OnnxReward,
-                         testing::Values(HeadCase{"mlp", "mse"}, HeadCase{"mlp", "ce"}, HeadCase{"cnn", "ce"},
-                                         HeadCase{"lstm", "ce"}, HeadCase{"linear", "bce"},
-                                         HeadCase{"interaction", "bt"}, HeadCase{"clip", "bt"}),
-                         [](const auto& instance) { return instance.param.head + "_" + instance.param.loss; });
+const std::vector<HeadCase> kHeadCases = {
+    {"mlp", "mse"},        {"mlp", "ce"},     {"cnn", "ce"},     {"lstm", "ce"},   {"linear", "bce"},
+    {"interaction", "bt"}, {"clip", "bt"},    {"deep", "bt"},    {"deep", "mse"},  {"attention", "ce"},
+    {"attention", "bt"},   {"mlp", "mse", 3}, {"clip", "bt", 2}, {"mlp", "bt", 3}, {"lstm", "ce", 2}};
+
+INSTANTIATE_TEST_SUITE_P(Heads, OnnxReward, testing::ValuesIn(kHeadCases), [](const auto& instance) {
+  std::string name = instance.param.head + "_" + instance.param.loss;
+  return instance.param.ensemble == 1 ? name : fmt::format("{}_of_{}", name, instance.param.ensemble);
+});
+
+TEST(OnnxHeads, EveryHeadOfTrainIsAmongTheCases) {
+  for (const reward::HeadKind& kind : reward::head_kinds())
+    EXPECT_TRUE(std::ranges::any_of(kHeadCases, [&](const HeadCase& one) { return one.head == kind.name; }))
+        << kind.name;
+}
 
 TEST(OnnxHeads, OneWithoutAGraphIsNamed) {
   Graph graph("head");
-  reward::RewardParts parts;
+  reward::HeadParts parts;
   parts.head = "oracle";
   parts.dim = 4;
   parts.scaling = reward::InputScaling::kUnitLength;
   try {
-    (void)add_head(graph, parts, "image_embedding", "text_embedding");
+    (void)add_scores(graph, std::vector{parts}, "image_embedding", "text_embedding");
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
     EXPECT_THAT(error.what(), HasSubstr("found 'oracle'"));
   }
 }
+
+/// A published scorer on the test's model, or a published head's file on it.
+class OnnxScorer : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    write_model(config_of({"", clip::Activation::kGelu, clip::TextPooling::kFirstEos}), folder_ / "model");
+    std::string place = GetParam();
+    if (place == "head") {
+      place = folder_ / "head.safetensors";
+      write_safetensors(place, {{"weight", float_tensor(noise(20, 11), {1, 20})},
+                                {"bias", float_tensor(std::vector<float>{3.5F}, {1})}});
+    }
+    source_ = source_of(folder_ / "model");
+    source_.reward = reward::Reward::load(place, {.model = (folder_ / "model").string(), .tokenizer = ""});
+    source_.reward_name = GetParam();
+    std::filesystem::create_directories(folder_ / "out");
+  }
+  test::TemporaryFolder folder_;
+  Source source_;
+};
+
+TEST_P(OnnxScorer, TheHeadEqualsOurs) {
+  const auto files = write_parts(source_, folder_ / "out", {});
+  const std::vector<float> images = noise(6 * 20, 3), texts = noise(6 * 20, 4);
+  std::map<std::string, test::OnnxFloats> inputs = {{"image_embedding", {{6, 20}, images}}};
+  if (source_.reward->reads_text()) inputs["text_embedding"] = {{6, 20}, texts};
+  EXPECT_EQ(files.size(), inputs.size() + 1);  // a text that is not read has no graph
+  const auto outputs = test::run_onnx(files.back(), inputs);
+  const reward::Scores expected = source_.reward->score(images, texts, 6);
+  EXPECT_THAT(outputs.at("score").dims, ElementsAre(6));
+  EXPECT_LT(difference(outputs.at("score").values, expected.score), kTolerance);
+  EXPECT_GT(difference(std::vector<float>(6, expected.score[0]), expected.score), 1e-2) << "it tells nothing apart";
+}
+
+TEST_P(OnnxScorer, PixelsToScoreInOneGraph) {
+  const auto files = write_whole(source_, folder_ / "out/score.onnx", {});
+  const clip::Encoder encoder = load_encoder(folder_ / "model");
+  const std::vector<float> pixels = noise(4 * 3 * 20 * 20, 8);
+  const std::vector<std::int64_t> tokens = {58, 3, 17, 4, 59};
+  std::map<std::string, test::OnnxIntegers> integers;
+  if (source_.reward->reads_text()) integers["tokens"] = {{1, 5}, tokens};
+  const auto outputs = test::run_onnx(files[0], {{"pixels", {{4, 3, 20, 20}, pixels}}}, integers);
+  EXPECT_EQ(outputs.contains("text_embedding"), source_.reward->reads_text());
+  std::vector<float> texts;
+  for (int i = 0; i < 4; ++i) {
+    const std::vector<float> one = encoder.embed_tokens(tokens, 1);
+    texts.insert(texts.end(), one.begin(), one.end());
+  }
+  // Vectors that differ in the last bit may round to neighbours in float16.
+  const reward::Scores expected = source_.reward->score(encoder.embed_pixels(pixels, 4), texts, 4);
+  EXPECT_LT(difference(outputs.at("score").values, expected.score), 5e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Scorers, OnnxScorer, testing::Values("clipscore", "pickscore", "hpsv2", "head"));
 
 class OnnxExport : public OnnxReward {};
 
@@ -268,7 +341,9 @@ TEST_P(OnnxExport, SaysWhatItIsAndHowImagesArePrepared) {
   for (const std::string& text :
        {source_.encoder, std::string(R"("crop_size":20)"), std::string(R"("resample":"bicubic")"),
         std::string(R"("mean":[0.48145)"), std::string(R"("pooling":"first_eos")"), std::string(R"("end_of_text":59)"),
-        std::string("imagerank.reward"), std::string("imagerank.untrained")})
+        std::string(R"("resize":"shortest_edge")"), std::string(R"("prefix":"")"),
+        std::string(R"("cleaning":"huggingface")"), std::string("imagerank.reward"),
+        std::string("imagerank.untrained")})
     EXPECT_THAT(bytes, HasSubstr(text));
 }
 

@@ -148,24 +148,6 @@ TEST(Database, UidsThatAreNoFileNamesAreFound) {
   EXPECT_EQ(database.query_integer("SELECT are_safe_uids(NULL)::INTEGER"), 1);
 }
 
-TEST(Database, FewValuesAreWrittenAsTheTextsTheyAre) {
-  const test::TemporaryFolder folder;
-  Database database;
-  database.execute(
-      "CREATE TABLE t AS SELECT CASE i % 3 WHEN 0 THEN 'it''s' WHEN 1 THEN '' ELSE '猫' END AS few, i::VARCHAR AS "
-      "many, "
-      "CASE WHEN i > 0 THEN 'x' END AS holed FROM range(101) r(i)");
-  EXPECT_NE(database.as_enum("few", "t"), "few");
-  EXPECT_EQ(database.as_enum("many", "t"), "many");
-  EXPECT_EQ(database.as_enum("holed", "t"), "holed");
-  EXPECT_EQ(database.as_enum("few", "(SELECT * FROM t WHERE false)"), "few");
-  database.write_parquet(fmt::format("SELECT {} AS few, many FROM t", database.as_enum("few", "t")),
-                         (folder / "t.parquet").string());
-  const std::string from = fmt::format("read_parquet({})", sql_literal((folder / "t.parquet").string()));
-  EXPECT_EQ(database.describe(from).at(0), std::pair(std::string("few"), std::string("VARCHAR")));
-  EXPECT_EQ(database.query_integer("SELECT count(*) FROM t JOIN " + from + " USING (few, many)"), 101);
-}
-
 TEST(Database, ErrorsAreOneLine) {
   Database database;
   const auto [code, message] = error_of([&] { database.execute("SELECT * FROM nowhere"); });
