@@ -302,6 +302,7 @@ TEST_F(ImageReward, WhatItCannotDoIsOneLine) {
   refused(imagereward("score", {"--image-embeddings", "x.npy", "--text-embeddings", "y.npy"}), 2,
           "score image files instead");
   refused(imagereward("encode", {"--data", data(), "--device", "cuda"}), 2, "expected cpu");
+  refused(imagereward("export", {"--to", "onnx", "--out", path("graphs").string()}), 1, "has no vectors");
   refused(imagereward("eval", {"--data", data(), "--model", path("nowhere").string()}), 1,
           "expected ImageReward.pt at");
   refused(imagereward("rank", {"--prompt", "x", "--hps-antialias", "on", picture(0)}), 2, "expected hpsv2");
