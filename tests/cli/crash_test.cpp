@@ -229,8 +229,16 @@ TEST_F(KilledFetch, AtFiftyRandomMomentsLosesNothing) {
       return reached && std::chrono::steady_clock::now() >= *reached + later;
     };
     const ChildResult result = run_program(arguments_, options);
-    if (result.signal == 0) break;  // it was done
+    if (result.signal == 0) {  // done before the kill, as may be on a busy machine: once more from nothing
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+      ASSERT_LT(++whole_runs, 20) << "only " << kills << " kills came in time";
+      expect_the_same_vectors();
+      std::filesystem::remove_all(data_ / cache_);
+      images = texts = 0;
+      continue;
+    }
     ASSERT_EQ(result.signal, SIGKILL) << result.err;
+    ++kills;
     ASSERT_THAT(broken_files(data_), IsEmpty()) << "after kill " << kills;
   }
   EXPECT_EQ(kills, kKills) << "the list is too short";
@@ -309,8 +317,10 @@ TEST_F(KilledEncode, AtFiftyRandomMomentsLosesNothing) {
   make(kPrompts);
   Random random(21);
   int kills = 0;
+  int whole_runs = 0;
   std::size_t images = 0;
   std::size_t texts = 0;
+  std::size_t most_images = 0;
   const auto log_bytes = [&] {
     std::uintmax_t bytes = 0;
     std::error_code error;
@@ -319,7 +329,7 @@ TEST_F(KilledEncode, AtFiftyRandomMomentsLosesNothing) {
     }
     return bytes;
   };
-  for (; kills < kKills; ++kills) {
+  while (kills < kKills) {
     // When up to forty images more are in the logs, and a little later; every fifth at any moment of the first second.
     constexpr std::uint64_t kRecordBytes = 193;
     const std::uintmax_t before = log_bytes() + 24 + random.below(40) * kRecordBytes;
@@ -338,9 +348,9 @@ TEST_F(KilledEncode, AtFiftyRandomMomentsLosesNothing) {
     ASSERT_GE(texts_now, texts) << "kill " << kills;
     images = images_now;
     texts = texts_now;
+    most_images = std::max(most_images, images);
   }
-  EXPECT_EQ(kills, kKills) << "the list is too short";
-  EXPECT_GT(images, 500U) << "the kills came too early to say anything";
+  EXPECT_GT(most_images, 500U) << "the kills came too early to say anything";
   const ChildResult rest = run_program(command(data_));
   ASSERT_EQ(rest.exit_code, 0) << rest.err;
   const auto result = nlohmann::json::parse(rest.out);
