@@ -38,7 +38,8 @@ TEST_F(ScoreCommand, AddsAScoreToATableWhosePathsAreBesideIt) {
   EXPECT_NE(text.find("8,broken.png,x,nan"), std::string::npos);
   // The same images and prompt score alike in `rank`.
   const auto rank = run_line({"rank", "--reward", reward(), "--prompt", "x", picture(1), "--json", "--quiet"}).json();
-  for (const auto& item : run.json()["scores"]) {
+  const nlohmann::json scored = run.json();
+  for (const auto& item : scored["scores"]) {
     if (item["image"] != "p1.png") continue;
     EXPECT_NEAR(item["score"].get<float>(), rank["scores"][0]["score"].get<float>(), 1e-5);
   }
