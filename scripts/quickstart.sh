@@ -10,4 +10,4 @@ mapfile -t pictures < <(find quickstart/images -type f | sort | head -200)
 ./imagerank rank --reward quickstart/rewards/clip --prompt "$prompt" --top 5 "${pictures[@]}"
 echo
 echo "done in $((SECONDS - start)) s. Open quickstart/reports/compare/report.html in a browser."
-echo "Next: your own data, five commands, in README.md."
+echo "Next: your own data, six commands, in README.md."

@@ -113,7 +113,7 @@ ordered_json available(const clip::PublishedModel& published) {
                          {"parameters", published.parameters},
                          {"pretrained", true},
                          {"dim", published.dim}};
-  add_facts(object, &published, "", published.download_bytes, "hub");
+  add_facts(object, &published, std::string(published.licence), published.download_bytes, "hub");
   return object;
 }
 
@@ -121,8 +121,10 @@ void print_one(std::ostream& out, const ordered_json& model) {
   const auto text = [&](const char* field, const char* missing) {
     return model[field].is_null() ? std::string(missing) : model[field].get<std::string>();
   };
-  const std::string size = model["bytes"].is_null() ? "size unknown" : amount(model["bytes"].get<std::uint64_t>());
-  out << fmt::format("  {:<42} {:>7.1f} M  {:>4}  {:>12}  licence {}\n", model["name"].get<std::string>(),
+  // As most are published: four bytes a number.
+  const std::string size = model["bytes"].is_null() ? "about " + amount(4 * model["parameters"].get<std::uint64_t>())
+                                                    : amount(model["bytes"].get<std::uint64_t>());
+  out << fmt::format("  {:<42} {:>7.1f} M  {:>4}  {:>14}  licence {}\n", model["name"].get<std::string>(),
                      model["parameters"].get<double>() / 1e6, model["dim"].get<int>(), size,
                      text("licence", "unknown"));
   std::vector<std::string> lines;

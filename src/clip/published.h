@@ -18,6 +18,7 @@ struct PublishedModel {
   std::int64_t dim = 0;              ///< numbers in a vector
   std::int64_t parameters = 0;       ///< in both towers
   std::uint64_t download_bytes = 0;  ///< of its weights; 0: not known before it is asked for
+  std::string_view licence;          ///< an SPDX name; "": not known before it is asked for
   std::string_view about;            ///< one line: what it is good for
   std::string_view weights = {};     ///< their file, where it has a name of its own
 };

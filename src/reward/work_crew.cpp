@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace imagerank::reward {
@@ -14,11 +15,14 @@ thread_local WorkCrew* current = nullptr;
 }  // namespace
 
 WorkCrew::WorkCrew(int threads) : outer_(std::exchange(current, this)) {
-  const std::size_t size = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), 1, kPieces);
-  errors_.resize(size);
-  for (std::size_t member = 1; member < size; ++member) {
-    threads_.emplace_back([this, member] { serve(member); });
+  const auto size = std::min(static_cast<std::size_t>(std::max(threads, 1)), kPieces);
+  try {
+    for (std::size_t member = 1; member < size; ++member) {
+      threads_.emplace_back([this, member] { serve(member); });
+    }
+  } catch (const std::system_error&) {  // the system gives no more threads: with those that there are
   }
+  errors_.resize(threads_.size() + 1);
 }
 
 WorkCrew::~WorkCrew() {
@@ -42,11 +46,13 @@ void WorkCrew::serve(std::size_t member) {
 
 void WorkCrew::do_pieces(std::size_t member) {
   const at::NoGradGuard guard;
+  WorkCrew* const outer = std::exchange(current, nullptr);  // what a piece shares is done where it is
   try {
     for (std::size_t piece = member; piece < kPieces; piece += errors_.size()) (*work_)(piece);
   } catch (...) {
     errors_[member] = std::current_exception();
   }
+  current = outer;
 }
 
 void WorkCrew::run(const std::function<void(std::size_t)>& work) {

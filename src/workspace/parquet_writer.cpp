@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
@@ -126,6 +127,11 @@ std::string levels(std::span<const std::uint8_t> values, int width) {
 }
 
 std::string page_header(std::int32_t type, std::size_t bytes, int field, const ThriftStruct& kind) {
+  constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (bytes > kMost) {
+    fail(ErrorCode::kResourceLimit, "Parquet: expected at most {} bytes in a few thousand rows of a column, found {}",
+         kMost, bytes);
+  }
   const auto size = static_cast<std::int32_t>(bytes);
   return ThriftStruct().i32(1, type).i32(2, size).i32(3, size).structure(field, kind).bytes();
 }
@@ -250,7 +256,8 @@ class ParquetWriter::Rows::Encoder {
   /// Judged by the share of values that are new: of ids nearly all, of prompts fewer and fewer. What did not pay is not
   /// tried again in the next row group.
   [[nodiscard]] bool dictionary_pays() {
-    constexpr std::size_t kStep = 4000, kMany = 16000;
+    constexpr std::size_t kStep = 4000, kMany = 16000, kMostBytes = std::size_t{64} << 20;
+    if (dictionary_.page().size() > kMostBytes) return false;
     const std::size_t seen = numbers_.size() - judged_values_, fresh = dictionary_.size() - judged_distinct_;
     if (seen < kStep) return true;
     judged_values_ = numbers_.size();

@@ -221,6 +221,11 @@ RowSink::RowSink(duckdb_prepared_statement statement, AtomicFile& parquet, CsvCo
     : sources_(sources_of<Source>(statement)), writer_(parquet, columns_of(sources_)), csv_(csv) {
   if (csv_.file == nullptr) return;
   std::string header;
+  for (const Source& source : std::span(sources_).first(csv_.columns)) {
+    if (source.is_list || source.type == DUCKDB_TYPE_DOUBLE) {
+      fail(ErrorCode::kInvalidArgument, "column '{}': expected a text or an integer for CSV", source.name);
+    }
+  }
   for (std::size_t i = 0; i < csv_.columns; ++i) header += (i == 0 ? "" : ",") + sources_[i].name;
   header += '\n';
   csv_.file->write(header);

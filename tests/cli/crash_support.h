@@ -2,6 +2,7 @@
 
 // What the tests of kills and of full disks share: the program itself, and a look at what it left.
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include <filesystem>
 #include <functional>
@@ -9,18 +10,25 @@
 #include <vector>
 
 #include "support/child_process.h"
+#include "support/test_support.h"
 #include "workspace/database.h"
 
 namespace imagerank::cli {
 
 using Arguments = std::vector<std::string>;
+using Path = std::filesystem::path;
+using test::ChildOptions;
+using test::ChildResult;
+using test::TemporaryFolder;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
-inline test::ChildResult run_program(const Arguments& arguments, const test::ChildOptions& options = {}) {
+inline ChildResult run_program(const Arguments& arguments, const ChildOptions& options = {}) {
   return test::run_child(IMAGERANK_PROGRAM, arguments, options);
 }
 
-inline std::size_t count_files(const std::filesystem::path& folder,
-                               const std::function<bool(const std::filesystem::path&)>& wanted) {
+inline std::size_t count_files(const Path& folder, const std::function<bool(const Path&)>& wanted) {
   std::error_code error;
   std::size_t count = 0;
   for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
@@ -29,11 +37,11 @@ inline std::size_t count_files(const std::filesystem::path& folder,
   return count;
 }
 
-inline bool is_hidden(const std::filesystem::path& path) { return path.filename().string().starts_with("."); }
+inline bool is_hidden(const Path& path) { return path.filename().string().starts_with("."); }
 
-inline std::size_t temporaries(const std::filesystem::path& folder) { return count_files(folder, is_hidden); }
+inline std::size_t temporaries(const Path& folder) { return count_files(folder, is_hidden); }
 
-inline void write_rankings_file(const std::filesystem::path& path, int rows) {
+inline void write_rankings_file(const Path& path, int rows) {
   workspace::Database database;
   database.write_parquet(
       fmt::format(

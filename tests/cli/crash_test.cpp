@@ -36,13 +36,6 @@ namespace imagerank::cli {
 namespace {
 
 using std::chrono::milliseconds;
-using test::ChildOptions;
-using test::ChildResult;
-using test::TemporaryFolder;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::StartsWith;
-using Path = std::filesystem::path;
 
 void copy_folder(const Path& from, const Path& to) {
   std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);

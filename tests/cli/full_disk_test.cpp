@@ -15,14 +15,6 @@
 namespace imagerank::cli {
 namespace {
 
-using test::ChildOptions;
-using test::ChildResult;
-using test::TemporaryFolder;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::StartsWith;
-using Path = std::filesystem::path;
-
 /// Runs a command on a disk without room, then with room.
 class FullDisk : public ::testing::Test {
  protected:

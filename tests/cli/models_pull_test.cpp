@@ -413,7 +413,7 @@ TEST_F(ModelsPullTest, ListNamesWhatIsHereAndWhatCanBeHad) {
   EXPECT_EQ(before[0]["licence"], "Apache-2.0");
   EXPECT_EQ(find(before, kName)["source"], "hub");
   EXPECT_TRUE(find(before, kName)["path"].is_null());
-  EXPECT_TRUE(find(before, kName)["licence"].is_null());
+  EXPECT_EQ(find(before, kName)["licence"], "MIT");
   EXPECT_EQ(find(before, kName)["dim"], 512);
   EXPECT_EQ(find(before, "yuvalkirstain/PickScore_v1")["kind"], "scorer");
   EXPECT_EQ(find(before, "yuvalkirstain/PickScore_v1")["bytes"], 3940000000);
@@ -435,7 +435,7 @@ TEST_F(ModelsPullTest, ListNamesWhatIsHereAndWhatCanBeHad) {
   EXPECT_THAT(run_line({"models", "list"}).out,
               AllOf(HasSubstr("built in\n  builtin/sample"), HasSubstr("pulled\n  openai/clip-vit-base-patch32"),
                     HasSubstr("`imagerank models pull NAME`\n"), HasSubstr("ViT-H-14/laion2b_s32b_b79k"),
-                    HasSubstr("licence unknown"), Not(HasSubstr("gpt2"))));
+                    HasSubstr("about 3.9 GB  licence MIT"), HasSubstr("licence unknown"), Not(HasSubstr("gpt2"))));
   std::filesystem::remove(snapshot(kWeights));
   const nlohmann::json half = find(run_line({"models", "list", "--json"}).json()["models"], kName);
   EXPECT_THAT(half["problem"].get<std::string>(), HasSubstr("models pull"));

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "clip/models.h"
 #include "clip/weights.h"
@@ -11,9 +10,12 @@
 #include "core/fail.h"
 #include "core/random.h"
 #include "support/test_support.h"
+#include "support/thrown.h"
 
 namespace imagerank::reward {
 namespace {
+
+using test::error_of;
 
 /// A random tiny CLIP and images that are red or blue; the redder one of a pair is preferred.
 class Finetune : public testing::Test {
@@ -61,16 +63,6 @@ class Finetune : public testing::Test {
   }
   [[nodiscard]] std::string weights_of(const std::string& name) const {
     return load_file(folder_ / name / "model.safetensors");
-  }
-  std::string error_of(ErrorCode code, const std::function<void()>& action) const {
-    try {
-      action();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), code) << error.what();
-      return error.what();
-    }
-    ADD_FAILURE() << "nothing thrown";
-    return "";
   }
 
   static constexpr std::size_t kImages = 24;

@@ -1,8 +1,6 @@
 #pragma once
 
 // A made-up set of examples that can be learnt, and options for a training of a second.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -10,12 +8,14 @@
 #include <string>
 
 #include "core/atomic_file.h"
-#include "core/fail.h"
 #include "core/half.h"
 #include "core/random.h"
 #include "reward/trainer.h"
+#include "support/thrown.h"
 
 namespace imagerank::reward {
+
+using test::error_of;
 
 inline constexpr std::size_t kDim = 12;
 inline constexpr std::size_t kTexts = 40;
@@ -79,18 +79,6 @@ inline RunContext one_thread() {
   RunContext context;
   context.threads = 1;
   return context;
-}
-
-template <typename Action>
-std::string error_of(ErrorCode code, Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing thrown";
-  return "";
 }
 
 }  // namespace imagerank::reward

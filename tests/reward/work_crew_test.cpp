@@ -4,7 +4,7 @@
 #include <torch/torch.h>
 
 #include <array>
-#include <set>
+#include <atomic>
 #include <stdexcept>
 
 #include "reward/wide_linear.h"
@@ -32,6 +32,13 @@ TEST(WorkCrew, AProblemComesBackAndTheCrewGoesOn) {
   int done = 0;
   share([&](std::size_t piece) { done += piece == 0 ? 1 : 0; });
   EXPECT_EQ(done, 1);
+}
+
+TEST(WorkCrew, APieceMayShareItsOwnWork) {
+  const WorkCrew crew(2);
+  std::atomic<int> done = 0;
+  share([&](std::size_t) { share([&](std::size_t) { ++done; }); });
+  EXPECT_EQ(done, static_cast<int>(WorkCrew::kPieces * WorkCrew::kPieces));
 }
 
 TEST(WorkCrew, PiecesCoverEverythingInOrder) {
