@@ -29,8 +29,8 @@ for weight in 0.1 0.5; do
   train "interaction-bt-prompt-$weight" builtin/sample --head interaction --loss bt --prompt-loss "$weight" --wrong-prompts 4
 done
 if ((steps > 0)); then
-  "$program" finetune --data "$world" --model builtin/sample --out "$world/tuned" --steps "$steps" --batch 64 --lr 1e-4 \
-    --warm-up-steps $((steps / 20)) --validation-steps $((steps / 10)) --quiet
+  "$program" finetune --data "$world" --model builtin/sample --out "$world/tuned" --steps "$steps" --batch 64 --lr 1e-5 \
+    --warm-up-steps $((steps / 10)) --validation-steps $((steps / 10)) --quiet
   "$program" encode --data "$world" --model "$world/tuned" --quiet
   train tuned-bt "$world/tuned" --head clip --loss bt
 fi
