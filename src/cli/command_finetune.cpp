@@ -234,7 +234,7 @@ std::function<int(Terminal&)> add_finetune(CLI::App& command) {
   command.add_flag("--recompute", training.recompute, "Less memory: activations are computed twice, piece by piece");
   command.add_flag("--overwrite", options->overwrite, "Replace a finished model");
   command.footer(
-      "Example:\n  imagerank finetune --data mine --model builtin/sample --out my-encoder --steps 500 --lr 1e-4\n"
+      "Example:\n  imagerank finetune --data mine --model builtin/sample --out my-encoder --steps 500 --lr 1e-5\n"
       "Stopped? The same command goes on after the last validation.");
   return [options](Terminal& terminal) { return run_finetune(*options, terminal); };
 }
