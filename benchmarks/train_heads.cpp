@@ -1,7 +1,7 @@
 // One epoch of each of the seed's heads on random vectors, batch 64, Adam at a constant rate, everything that `train`
 // does in it included. The vectors are float16, as the cache has them.
 //
-// usage: train_heads [ROWS=76332] [DIM=2048] [EPOCHS=1] [THREADS=1] [FOLDER] [HEAD]
+// usage: train_heads [ROWS=76332] [DIM=2048] [EPOCHS=1] [THREADS=1] [FOLDER] [HEAD] [fp32|bf16]
 //
 // DIM is that of [image | text]. With a FOLDER the vectors are mapped from files in it, written if they are not there:
 // for data larger than memory. A peer in PyTorch trains the same layers on a random [ROWS, DIM] matrix; quote the ratio
@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   context.threads = argument(4, 1);
   const std::pair<const char*, const char*> heads[] = {{"mlp", "mse"}, {"lstm", "ce"}, {"cnn", "ce"}};
   for (const auto& [head, loss] : heads) {
-    if (argc > 6 && std::string(argv[6]) != head) continue;
+    if (argc > 6 && *argv[6] != '\0' && std::string(argv[6]) != head) continue;
     std::filesystem::remove_all(folder);
     imagerank::reward::TrainOptions options;
     options.head = head;
@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
     options.schedule = "constant";
     options.warm_up = 0.0;
     options.learning_rate = 1e-3;
+    options.bfloat16 = argc > 7 && std::string(argv[7]) == "bf16";
     const std::clock_t started = std::clock();
     const auto report =
         imagerank::reward::train_reward(examples, options, {{"encoder", "random"}, {"model", ""}}, folder, context);

@@ -10,12 +10,12 @@
 #include "blip/word_piece.h"
 #include "clip/cpu_patches.h"
 #include "clip/cpu_transformer.h"
-#include "clip/engine.h"
 #include "clip/spare_buffers.h"
 #include "clip/untrained.h"
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
+#include "kernels/kernels.h"
 
 namespace imagerank::blip {
 namespace {
@@ -150,8 +150,7 @@ CrossEncoder::~CrossEncoder() = default;
 
 CrossEncoder CrossEncoder::load(const CrossPlace& place) {
   const Checkpoint checkpoint(place.weights);
-  auto state =
-      std::make_unique<State>(checkpoint, place, checked_kernels(checkpoint, place, clip::find_native_kernels()));
+  auto state = std::make_unique<State>(checkpoint, place, checked_kernels(checkpoint, place, kernels::find_kernels()));
   check_vocabulary(state->words, state->config, place);
   const CrossConfig& config = state->config;
   state->untrained = clip::weights_look_random([&](const std::string& parameter) { return checkpoint.read(parameter); },

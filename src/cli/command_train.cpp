@@ -225,6 +225,8 @@ std::function<int(Terminal&)> add_train(CLI::App& command) {
   command.add_option("--warm-up", training.warm_up, "Share of the steps with a rising rate")->capture_default_str();
   command.add_option("--clip-norm", training.clip_norm, "Largest norm of the gradients together (0: none)")
       ->capture_default_str();
+  command.add_flag("--bf16", training.bfloat16,
+                   "Products in bfloat16, sums and weights in float32: faster where the processor has it");
   command
       .add_option("--patience", training.patience, "Stop after N epochs without a better validation loss (0: never)")
       ->capture_default_str();

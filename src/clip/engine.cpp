@@ -1,15 +1,14 @@
 #include "clip/engine.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "clip/cpu_towers.h"
 #include "clip/towers.h"
 #include "clip/weights.h"
 #include "core/fail.h"
+#include "kernels/kernels.h"
 
 namespace imagerank::clip {
 namespace {
@@ -25,16 +24,6 @@ kernels::Format format_of(Precision precision) {
   }
 }
 
-/// IMAGERANK_CPU_LEVEL holds the kernels back, as ONEDNN_MAX_CPU_ISA does oneDNN.
-kernels::Level level_limit() {
-  const char* text = std::getenv("IMAGERANK_CPU_LEVEL");  // NOLINT(concurrency-mt-unsafe): nothing sets it
-  if (text == nullptr) return kernels::Level::kAmx;
-  for (const kernels::Level level : {kernels::Level::kAvx2, kernels::Level::kAvx512, kernels::Level::kAmx}) {
-    if (std::string(text) == kernels::level_name(level)) return level;
-  }
-  fail(ErrorCode::kInvalidArgument, "IMAGERANK_CPU_LEVEL: expected avx2, avx512 or amx, found '{}'", text);
-}
-
 /// Why the native engine cannot run; "" if it can.
 std::string native_obstacle(const ModelConfig& config, Device device) {
   if (device != Device::kCpu) return "device cuda";
@@ -42,7 +31,8 @@ std::string native_obstacle(const ModelConfig& config, Device device) {
   return CpuTowers::obstacle(config);
 }
 
-kernels::Kernels native_kernels() { return kernels::kernels_of(*kernels::best_level(level_limit())); }
+/// Where native_obstacle finds none.
+kernels::Kernels native_kernels() { return kernels::find_kernels().value(); }
 
 std::string describe_native(Precision precision) {
   std::string description = fmt::format("native, {}", native_kernels().tile(format_of(precision)).name);
@@ -171,11 +161,6 @@ Choice choose(const ModelConfig& config, const EncoderOptions& options) {
 }
 
 }  // namespace
-
-std::optional<kernels::Kernels> find_native_kernels() {
-  const std::optional<kernels::Level> level = kernels::best_level(level_limit());
-  return level ? std::optional(kernels::kernels_of(*level)) : std::nullopt;
-}
 
 void require_device(Device device) {
   if (device == Device::kCuda && !torch::cuda::is_available()) {

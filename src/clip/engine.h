@@ -4,13 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 
 #include "clip/encoder.h"
 #include "clip/weight_reader.h"
-#include "kernels/kernels.h"
 
 namespace imagerank::clip {
 
@@ -41,9 +39,6 @@ class TowerEngine {
 [[nodiscard]] std::unique_ptr<TowerEngine> make_engine(const WeightReader& weights, const EncoderOptions& options);
 /// What make_engine would run, as TowerEngine::description says it; for a combination that is not there, why.
 [[nodiscard]] std::string describe_engine(const ModelConfig& config, const EncoderOptions& options);
-
-/// The kernels that native towers run on here; nullopt on a CPU without AVX2.
-[[nodiscard]] std::optional<kernels::Kernels> find_native_kernels();
 
 /// "fp32", "bf16", "int8".
 [[nodiscard]] const char* precision_name(Precision precision) noexcept;

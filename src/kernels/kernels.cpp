@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "core/fail.h"
 #include "kernels/levels.h"
 #include "kernels/tile_check.h"
 
@@ -87,6 +89,25 @@ Kernels kernels_of(Level level) {
   if (supports_bf16()) bf16 = avx512_bf16_tile();
   if (supports_vnni()) int8 = avx512_int8_tile();
   return kernels;
+}
+
+std::optional<Level> find_level() {
+  const char* const text = std::getenv("IMAGERANK_CPU_LEVEL");  // NOLINT(concurrency-mt-unsafe): nothing sets it
+  Level limit = Level::kAmx;
+  if (text != nullptr) {
+    constexpr std::array kLevels = {Level::kAvx2, Level::kAvx512, Level::kAmx};
+    const auto* const named = std::ranges::find(kLevels, std::string(text), level_name);
+    if (named == kLevels.end()) {
+      fail(ErrorCode::kInvalidArgument, "IMAGERANK_CPU_LEVEL: expected avx2, avx512 or amx, found '{}'", text);
+    }
+    limit = *named;
+  }
+  return best_level(limit);
+}
+
+std::optional<Kernels> find_kernels() {
+  const std::optional<Level> level = find_level();
+  return level ? std::optional(kernels_of(*level)) : std::nullopt;
 }
 
 }  // namespace imagerank::kernels

@@ -96,5 +96,9 @@ enum class Level : std::uint8_t {
 [[nodiscard]] const std::string& amx_obstacle();
 /// The kernels of a level that best_level allows.
 [[nodiscard]] Kernels kernels_of(Level level);
+/// The best level, held back by the variable IMAGERANK_CPU_LEVEL (a level's name), as ONEDNN_MAX_CPU_ISA does oneDNN;
+/// empty below AVX2. @throws Error  the variable names no level.
+[[nodiscard]] std::optional<Level> find_level();
+[[nodiscard]] std::optional<Kernels> find_kernels();  ///< of find_level()
 
 }  // namespace imagerank::kernels

@@ -98,39 +98,61 @@ class Prefetch {
   std::size_t left_, share_;  ///< bytes
 };
 
+/// The left rows of a product, `stride` bytes apart, and spare rows up to whole tiles.
+struct TileRows {
+  const std::byte* first;
+  std::size_t stride, count;
+};
+
+/// Its right panels, `bytes` apart.
+struct Panels {
+  const std::byte* first;
+  std::size_t bytes, steps;
+};
+
+/// Calls finish(first row, height, panel, tile) for each tile of all rows times panels [first, last); tile is
+/// [height, kPanelColumns] and may be overwritten. @param sums  as many rows, whole tiles, times kPanelColumns.
+template <class Finish>
+void run_panels(const Tile& kernel, const TileRows& rows, const Panels& panels, std::size_t first, std::size_t last,
+                float* sums, Finish&& finish) {
+  // A panel that the first cache does not hold passes over the rows in pieces, and their sums wait in the second.
+  const std::size_t pieces =
+      kernel.cached_steps == 0 ? 1 : (panels.steps + kernel.cached_steps - 1) / kernel.cached_steps;
+  const std::size_t piece = round_up((panels.steps + pieces - 1) / pieces, kBlockBytes / kStepBytes);
+  const std::size_t runs = (rows.count + kernel.height - 1) / kernel.height * pieces;
+  kernel.prepare();
+  for (std::size_t panel = first; panel < last; ++panel) {
+    const std::byte* columns = panels.first + panel * panels.bytes;
+    Prefetch next_panel(panel + 1 < last ? columns + panels.bytes : nullptr, panels.steps * kPanelColumns * kStepBytes,
+                        runs);
+    for (std::size_t step = 0; step < panels.steps; step += piece) {
+      const std::size_t length = std::min(piece, panels.steps - step);
+      for (std::size_t row = 0; row < rows.count; row += kernel.height) {
+        float* const tile = sums + (pieces == 1 ? 0 : row * kPanelColumns);
+        kernel.run(rows.first + row * rows.stride + step * kStepBytes, rows.stride,
+                   columns + step * kPanelColumns * kStepBytes, length, tile, step != 0);
+        next_panel.fetch();
+        if (step + length == panels.steps) finish(row, std::min(kernel.height, rows.count - row), panel, tile);
+      }
+    }
+  }
+}
+
 /// Calls finish(first row, height, column, tile) for each tile of rows [0, count) times panels [first, last) over one
 /// part of the depth; tile is float32 [height, kPanelColumns] and may be overwritten. A row's numbers do not depend on
 /// the rows around it.
 template <class Finish>
 void multiply(const Kernels& kernels, const ProductRows& rows, std::size_t count, const PackedMatrix& weights,
               std::size_t first, std::size_t last, std::size_t part, Finish&& finish) {
-  const Tile& kernel = kernels.tile(weights.format());
-  // A panel that the first cache does not hold passes over the rows in pieces, and their sums wait in the second.
-  const std::size_t steps = weights.part_steps();
-  const std::size_t pieces = kernel.cached_steps == 0 ? 1 : (steps + kernel.cached_steps - 1) / kernel.cached_steps;
-  const std::size_t piece = round_up((steps + pieces - 1) / pieces, kBlockBytes / kStepBytes);
-  const std::size_t runs = (count + kernel.height - 1) / kernel.height * pieces;
-  kernel.prepare();
-  for (std::size_t panel = first; panel < last; ++panel) {
-    const std::byte* columns = weights.panel(panel, part);
-    Prefetch next_panel(panel + 1 < last ? weights.panel(panel + 1, part) : nullptr, weights.part_bytes(), runs);
-    for (std::size_t step = 0; step < steps; step += piece) {
-      const std::size_t length = std::min(piece, steps - step);
-      for (std::size_t row = 0; row < count; row += kernel.height) {
-        float* const tile = rows.sums() + (pieces == 1 ? 0 : row * kPanelColumns);
-        kernel.run(rows.row(row) + step * kStepBytes, rows.stride(), columns + step * kPanelColumns * kStepBytes,
-                   length, tile, step != 0);
-        next_panel.fetch();
-        if (step + length < steps) continue;
-        const std::size_t height = std::min(kernel.height, count - row);
-        if (weights.format() == Format::kInt8) {
-          kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part), weights.scales(panel),
-                                 columns);
-        }
-        finish(row, height, panel * kPanelColumns, tile);
-      }
-    }
-  }
+  const Panels panels{weights.panel(0, part), weights.parts() * weights.part_bytes(), weights.part_steps()};
+  run_panels(kernels.tile(weights.format()), {rows.row(0), rows.stride(), count}, panels, first, last, rows.sums(),
+             [&](std::size_t row, std::size_t height, std::size_t panel, float* tile) {
+               if (weights.format() == Format::kInt8) {
+                 kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part),
+                                        weights.scales(panel), weights.panel(panel, part));
+               }
+               finish(row, height, panel * kPanelColumns, tile);
+             });
 }
 
 }  // namespace imagerank::kernels

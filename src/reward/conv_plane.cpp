@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/kernels.h"
 #include "reward/conv_plane_kernels.h"
 #include "reward/work_crew.h"
 
@@ -13,15 +14,26 @@ using torch::autograd::variable_list;
 
 std::int64_t as_extent(std::size_t size) { return static_cast<std::int64_t>(size); }
 
-PlaneShape shape_of(const at::Tensor& input) {
-  return PlaneShape(static_cast<std::size_t>(input.size(1)) / kPlaneRows);
+std::size_t columns_of(const at::Tensor& input) { return static_cast<std::size_t>(input.size(1)) / kPlaneRows; }
+
+/// The widest vectors that a pooled row of W / 2 numbers fills; none below AVX2.
+PlaneKernels kernels_for(std::size_t columns) {
+#if defined(__x86_64__)
+  static const std::optional<kernels::Level> kLevel = kernels::find_level();
+  if (!kLevel) return {};
+  const PlaneKernels wide = *kLevel >= kernels::Level::kAvx512 ? avx512_plane_kernels() : avx2_plane_kernels();
+  return columns / 2 < wide.lanes ? avx2_plane_kernels() : wide;
+#else
+  return {};
+#endif
 }
 
 class ConvPlane : public torch::autograd::Function<ConvPlane> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight1,
                             const at::Tensor& bias1, const at::Tensor& weight2, const at::Tensor& bias2) {
-    const PlaneShape shape = shape_of(input);
+    const PlaneKernels kernels = kernels_for(columns_of(input));
+    const PlaneShape shape(columns_of(input), kernels.lanes);
     const std::int64_t rows = input.size(0);
     const at::Tensor taps = taps_last(weight2);
     const PlaneWeights weights{weight1.data_ptr<float>(), bias1.data_ptr<float>(), taps.data_ptr<float>(),
@@ -31,8 +43,8 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
     const at::Tensor places = at::empty({rows, as_extent(shape.places_size())}, at::kByte);
     const at::Tensor output = at::empty({rows, as_extent(shape.output_size())}, at::kFloat);
     share_rows(rows, [&](std::int64_t piece, std::int64_t row) {
-      plane_forward(shape, weights, row_of<float>(input, row), row_of<float>(halves, piece), row_of<float>(pooled, row),
-                    row_of<std::uint8_t>(places, row), row_of<float>(output, row));
+      kernels.forward(shape, weights, row_of<float>(input, row), row_of<float>(halves, piece),
+                      row_of<float>(pooled, row), row_of<std::uint8_t>(places, row), row_of<float>(output, row));
     });
     context->save_for_backward({input, weight1, bias1, weight2, bias2, pooled, places, output});
     return output;
@@ -43,11 +55,12 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
     const at::Tensor &input = saved[0], &weight1 = saved[1], &bias1 = saved[2], &weight2 = saved[3], &bias2 = saved[4];
     const at::Tensor &pooled = saved[5], &places = saved[6], &output = saved[7];
     const at::Tensor by_output = gradients[0].contiguous();
-    const PlaneShape shape = shape_of(input);
+    const PlaneKernels kernels = kernels_for(columns_of(input));
+    const PlaneShape shape(columns_of(input), kernels.lanes);
     const at::Tensor taps = taps_last(weight2);
     const PlaneWeights weights{weight1.data_ptr<float>(), bias1.data_ptr<float>(), taps.data_ptr<float>(),
                                bias2.data_ptr<float>()};
-    const auto lanes = as_extent(kLanes);
+    const auto lanes = as_extent(shape.lanes);
     // Each piece of the rows has sums of its own.
     const at::Tensor by_weight1 = at::zeros({kPieces, 32, 9, lanes}, at::kFloat);
     const at::Tensor by_bias1 = at::zeros({kPieces, 32, lanes}, at::kFloat);
@@ -57,11 +70,11 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
     const at::Tensor slopes = at::empty({kPieces, as_extent(shape.slopes_size())}, at::kFloat);
     const at::Tensor by_pooled = at::empty({kPieces, as_extent(shape.places_size())}, at::kFloat);
     share_rows(input.size(0), [&](std::int64_t piece, std::int64_t row) {
-      plane_backward(shape, weights, row_of<float>(input, row), row_of<float>(pooled, row),
-                     row_of<std::uint8_t>(places, row), row_of<float>(output, row), row_of<float>(by_output, row),
-                     row_of<float>(halves, piece), row_of<float>(slopes, piece), row_of<float>(by_pooled, piece),
-                     {row_of<float>(by_weight1, piece), row_of<float>(by_bias1, piece),
-                      row_of<float>(by_weight2, piece), row_of<float>(by_bias2, piece)});
+      kernels.backward(shape, weights, row_of<float>(input, row), row_of<float>(pooled, row),
+                       row_of<std::uint8_t>(places, row), row_of<float>(output, row), row_of<float>(by_output, row),
+                       row_of<float>(halves, piece), row_of<float>(slopes, piece), row_of<float>(by_pooled, piece),
+                       {row_of<float>(by_weight1, piece), row_of<float>(by_bias1, piece),
+                        row_of<float>(by_weight2, piece), row_of<float>(by_bias2, piece)});
     });
     return {at::Tensor(), by_weight1.sum(at::IntArrayRef({0, 3})).view({32, 1, 3, 3}),
             by_bias1.sum(at::IntArrayRef({0, 2})),
@@ -93,7 +106,8 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
 }  // namespace
 
 at::Tensor conv_plane(const at::Tensor& input, const ConvPlaneWeights& weights) {
-  const bool fits = input.scalar_type() == at::kFloat && input.is_contiguous() && has_plane_kernels();
+  const bool fits =
+      input.scalar_type() == at::kFloat && input.is_contiguous() && kernels_for(columns_of(input)).lanes > 0;
   if (!fits) return conv_plane_reference(input, weights);
   return ConvPlane::apply(input, weights.weight1, weights.bias1, weights.weight2, weights.bias2);
 }

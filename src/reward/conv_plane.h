@@ -11,7 +11,7 @@ struct ConvPlaneWeights {
 };
 
 /// A plane of 32 rows -> conv 3x3, ReLU, max-pool 2, conv 3x3, ReLU, both convolutions zero-padded by 1: [N, 5 * 16 *
-/// W/2], differentiable by the weights only. In float32, where the processor has AVX2 and FMA, one pass of our own for
+/// W/2], differentiable by the weights only. In float32, where the processor has AVX2, one pass of our own for
 /// each direction, about a row's planes at a time; else libtorch's operations.
 /// @param input  [N, 32 * W], W even; float32 or float64.
 [[nodiscard]] at::Tensor conv_plane(const at::Tensor& input, const ConvPlaneWeights& weights);

@@ -29,6 +29,8 @@ struct VectorTable {
   void copy_row(std::size_t row, std::span<float> out) const;
   /// Of a mapped file: rows will be read here and there, so reading on behind each would be for nothing.
   void expect_scattered_reads() const noexcept;
+  /// Whether the system has all rows in memory: nothing to prefetch.
+  [[nodiscard]] bool is_resident() const;
   /// Lets the system read a row of a mapped file ahead of its use.
   void prefetch(std::size_t row) const noexcept;
 };

@@ -31,6 +31,7 @@ struct TrainOptions {
   std::string schedule = "cosine";  ///< cosine, linear or constant, after the warm-up
   double warm_up = 0.05;            ///< share of all steps with a rising rate; 0..1
   double clip_norm = 0.0;           ///< largest norm of all gradients together; 0: none
+  bool bfloat16 = false;            ///< wide products over numbers rounded to bfloat16; sums and weights stay float32
   int patience = 0;                 ///< stop after so many epochs without a better validation loss; 0: never
 
   double label_smoothing = 0.0;  ///< 0..0.9

@@ -18,6 +18,7 @@
 #include "reward/optimizer.h"
 #include "reward/reward_files.h"
 #include "reward/validation.h"
+#include "reward/wide_linear.h"
 #include "reward/work_crew.h"
 
 namespace imagerank::reward {
@@ -93,6 +94,7 @@ nlohmann::json options_json(const TrainOptions& options, const Settings& setting
           {"schedule", options.schedule},
           {"warm_up", options.warm_up},
           {"clip_norm", options.clip_norm},
+          {"bf16", options.bfloat16},
           {"patience", options.patience},
           {"label_smoothing", options.label_smoothing},
           {"class_weights", options.weighting.class_weights},
@@ -232,12 +234,14 @@ Training::EpochLoss Training::run_epoch() {
     return std::span(order).subspan(std::min(begin, order.size()),
                                     std::min(size, order.size() - std::min(begin, order.size())));
   };
+  const ProductsIn format(options_.bfloat16 ? kernels::Format::kBf16 : kernels::Format::kFp32);
   constexpr std::size_t kBatchesAhead = 8;
+  const bool reads_ahead = !examples_.images.is_resident() || !examples_.texts.is_resident();
   EpochLoss sums;
   double rows = 0.0;
   for (std::size_t begin = 0; begin < order.size(); begin += size) {
     context_.check_stop();
-    prefetch(units_at(begin + kBatchesAhead * size));
+    if (reads_ahead) prefetch(units_at(begin + kBatchesAhead * size));
     Batch batch = make_batch(examples_, set_.train, units_at(begin));
     if (options_.prompts.weight > 0.0) {
       add_wrong_prompts(examples_, set_.train, units_at(begin), static_cast<std::size_t>(options_.prompts.wrong_count),
@@ -346,8 +350,7 @@ double Training::schedule() const {
 }
 
 void Training::prefetch(std::span<const std::uint32_t> units) const {
-  const bool mapped = examples_.images.values.empty();
-  if (!mapped || units.empty()) return;
+  if (units.empty()) return;
   const Batch batch = make_batch(examples_, set_.train, units);
   for (const std::uint32_t row : batch.images) examples_.images.prefetch(row);
   for (const std::uint32_t row : batch.texts) examples_.texts.prefetch(row);

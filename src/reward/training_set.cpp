@@ -9,6 +9,7 @@
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/random.h"
+#include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
@@ -300,14 +301,16 @@ TrainingSet make_training_set(const Examples& examples, InputScaling scaling, Lo
 void TrainingSet::gather(std::span<const std::uint32_t> image_rows, std::span<const std::uint32_t> text_rows,
                          float* out) const {
   const std::size_t dim = scaler.dim();
-  for (std::size_t i = 0; i < image_rows.size(); ++i) {
-    const std::span<float> image(out + 2 * i * dim, dim);
-    const std::span<float> text(out + (2 * i + 1) * dim, dim);
-    examples->images.copy_row(image_rows[i], image);
-    scaler.prepare_image(image, image);
-    examples->texts.copy_row(text_rows[i], text);
-    scaler.prepare_text(text, text);
-  }
+  share([&](std::size_t piece) {
+    std::vector<float> row(dim);
+    const Piece own = piece_of(image_rows.size(), piece);
+    for (std::size_t i = own.begin; i < own.begin + own.count; ++i) {
+      examples->images.copy_row(image_rows[i], row);
+      scaler.prepare_image(row, {out + 2 * i * dim, dim});
+      examples->texts.copy_row(text_rows[i], row);
+      scaler.prepare_text(row, {out + (2 * i + 1) * dim, dim});
+    }
+  });
 }
 
 std::string fingerprint(const Examples& examples) {

@@ -2,26 +2,127 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/matmul.h"
 #include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
 
+using kernels::Format;
+using kernels::kPanelColumns;
+using kernels::MatrixView;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Part of a tensor's rows (dimension 0) or columns (1).
-at::Tensor part(const at::Tensor& whole, std::int64_t dimension, const Piece& piece) {
-  return whole.narrow(dimension, static_cast<std::int64_t>(piece.begin), static_cast<std::int64_t>(piece.count));
+std::size_t extent(const at::Tensor& tensor, std::int64_t dimension) {
+  return static_cast<std::size_t>(tensor.size(dimension));
 }
 
-/// Calls `work` with each piece of `size` that is not empty.
+MatrixView view(const at::Tensor& matrix) {
+  return {matrix.data_ptr<float>(), extent(matrix, 0), extent(matrix, 1), static_cast<std::size_t>(matrix.stride(0))};
+}
+
+/// Memory that kernels pack into.
+at::Tensor bytes(std::size_t count) { return at::empty({static_cast<std::int64_t>(count)}, at::kByte); }
+std::byte* begin_of(const at::Tensor& memory) { return reinterpret_cast<std::byte*>(memory.data_ptr<std::uint8_t>()); }
+
+/// Calls work(begin, end) for parts of [0, count).
 template <typename Work>
-void share_pieces(std::int64_t size, const Work& work) {
+void share_range(std::size_t count, const Work& work) {
   share([&](std::size_t piece) {
-    const Piece own = piece_of(static_cast<std::size_t>(size), piece);
-    if (own.count > 0) work(own);
+    const std::size_t begin = count * piece / WorkCrew::kPieces, end = count * (piece + 1) / WorkCrew::kPieces;
+    if (begin < end) work(begin, end);
   });
+}
+
+const std::optional<kernels::Kernels>& own_kernels() {
+  static const std::optional<kernels::Kernels> kKernels = kernels::find_kernels();
+  return kKernels;
+}
+
+thread_local Format current_format = Format::kFp32;
+
+/// a b over the kernels' tiles, the numbers rounded to the format and their sums float32. Every number is the same sum
+/// whoever takes it.
+class Product {
+ public:
+  /// @param b  [depth, columns], or its transpose.
+  Product(Format format, const MatrixView& a, const MatrixView& b, bool transposed)
+      : kernels_(*own_kernels()),
+        format_(format),
+        a_(a),
+        b_(b),
+        transposed_(transposed),
+        panels_(((transposed ? b.rows : b.columns) + kPanelColumns - 1) / kPanelColumns),
+        panel_bytes_(kernels::panel_bytes(a.columns, format_)),
+        block_(kernels_, format_, a.columns) {}
+
+  /// Calls finish(first row, height, first column, tile) for each tile; the last columns may be beyond b's.
+  template <typename Finish>
+  void run(const Finish& finish) const {
+    const std::size_t height = kernels_.tile(format_).height, tiles = (a_.rows + height - 1) / height;
+    if (tiles < panels_) {  // shared by panels, which need not wait for all to be packed
+      share_range(panels_, [&](std::size_t begin, std::size_t end) {
+        const at::Tensor panels = bytes((end - begin) * panel_bytes_);
+        pack(begin, end, begin_of(panels));
+        multiply(0, a_.rows, begin_of(panels), begin, end, finish);
+      });
+      return;
+    }
+    const at::Tensor panels = bytes(panels_ * panel_bytes_);
+    share_range(panels_,
+                [&](std::size_t begin, std::size_t end) { pack(begin, end, begin_of(panels) + begin * panel_bytes_); });
+    share_range(tiles, [&](std::size_t begin, std::size_t end) {
+      multiply(begin * height, std::min(end * height, a_.rows), begin_of(panels), 0, panels_, finish);
+    });
+  }
+
+ private:
+  void pack(std::size_t first, std::size_t last, std::byte* out) const {
+    const at::Tensor scratch = bytes(transposed_ ? panel_bytes_ : 0);
+    for (std::size_t panel = first; panel < last; ++panel, out += panel_bytes_) {
+      if (transposed_) {
+        pack_panel_of_transposed(kernels_, format_, b_, panel * kPanelColumns, out, begin_of(scratch));
+      } else {
+        pack_panel(kernels_, format_, b_, panel * kPanelColumns, out);
+      }
+    }
+  }
+
+  /// Rows [begin, end) times panels [first, last), packed at `panels`.
+  template <typename Finish>
+  void multiply(std::size_t begin, std::size_t end, const std::byte* panels, std::size_t first, std::size_t last,
+                const Finish& finish) const {
+    const at::Tensor scratch = bytes(block_.bytes());
+    multiply_rows(kernels_, format_, a_, begin, end - begin, panels, last - first, block_, begin_of(scratch),
+                  [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+                    finish(row, height, first * kPanelColumns + column, tile);
+                  });
+  }
+
+  const kernels::Kernels& kernels_;
+  Format format_;
+  MatrixView a_, b_;
+  bool transposed_;
+  std::size_t panels_, panel_bytes_;
+  kernels::RowBlock block_;
+};
+
+/// a b.
+at::Tensor product(Format format, const at::Tensor& a, const at::Tensor& b) {
+  if (!own_kernels()) return at::mm(a, b);
+  const at::Tensor left = a.contiguous(), right = b.contiguous();
+  at::Tensor result = at::empty({a.size(0), b.size(1)}, a.options());
+  float* const out = result.data_ptr<float>();
+  const std::size_t columns = extent(result, 1);
+  Product(format, view(left), view(right), false)
+      .run([&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
+        const std::size_t count = std::min(kPanelColumns, columns - column);
+        for (std::size_t r = 0; r < height; ++r) {
+          std::copy_n(tile + r * kPanelColumns, count, out + (row + r) * columns + column);
+        }
+      });
+  return result;
 }
 
 class WideLinear : public torch::autograd::Function<WideLinear> {
@@ -36,39 +137,40 @@ class WideLinear : public torch::autograd::Function<WideLinear> {
     const at::Tensor &input = saved[0], &weight = saved[1];
     const at::Tensor by_output = gradients[0].contiguous();
     at::Tensor by_input;
-    if (context->needs_input_grad(0)) {
-      by_input = at::empty(input.sizes(), input.options());
-      share_pieces(input.size(1), [&](const Piece& piece) {
-        at::Tensor own = part(by_input, 1, piece);
-        at::mm_out(own, by_output, part(weight, 1, piece));
-      });
-    }
+    if (context->needs_input_grad(0)) by_input = product(current_format, by_output, weight);
     return {by_input, wide_weight_gradient(by_output, input), by_output.sum(0)};
   }
 };
 
 }  // namespace
 
+ProductsIn::ProductsIn(Format format) noexcept : outer_(std::exchange(current_format, format)) {}
+ProductsIn::~ProductsIn() { current_format = outer_; }
+
 at::Tensor wide_linear(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
   return WideLinear::apply(input, weight, bias);
 }
 
 at::Tensor wide_product(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
+  if (!own_kernels()) return at::addmm(bias, input, weight.t());
+  const at::Tensor left = weight.contiguous(), right = input.contiguous(), added = bias.contiguous();
   at::Tensor result = at::empty({input.size(0), weight.size(0)}, input.options());
-  share_pieces(weight.size(0), [&](const Piece& piece) {
-    at::Tensor own = part(result, 1, piece);
-    at::addmm_out(own, part(bias, 0, piece), input, part(weight, 0, piece).t());
-  });
+  float* const out = result.data_ptr<float>();
+  const float* const plus = added.data_ptr<float>();
+  const std::size_t outputs = extent(weight, 0), rows = extent(input, 0);
+  // The weights are rows as they lie, and few columns of input are packed instead of many of weights.
+  Product(current_format, view(left), view(right), true)
+      .run([&](std::size_t output, std::size_t height, std::size_t first, const float* tile) {
+        for (std::size_t c = 0; c < kPanelColumns && first + c < rows; ++c) {
+          float* const to = out + (first + c) * outputs + output;
+          for (std::size_t r = 0; r < height; ++r) to[r] = tile[r * kPanelColumns + c] + plus[output + r];
+        }
+      });
   return result;
 }
 
 at::Tensor wide_weight_gradient(const at::Tensor& outputs, const at::Tensor& inputs) {
-  at::Tensor result = at::empty({outputs.size(1), inputs.size(1)}, inputs.options());
-  share_pieces(outputs.size(1), [&](const Piece& piece) {
-    at::Tensor own = part(result, 0, piece);
-    at::mm_out(own, part(outputs, 1, piece).t(), inputs);
-  });
-  return result;
+  return product(current_format, outputs.t(), inputs);
 }
 
 }  // namespace imagerank::reward

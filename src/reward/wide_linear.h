@@ -2,7 +2,23 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/format.h"
+
 namespace imagerank::reward {
+
+/// While one lives, the wide products of its thread, forward and backward, are over numbers rounded to a format, kFp32
+/// (as without one) or kBf16: mixed precision. Their sums, and all that is no wide product, stay float32. Without AVX2
+/// all is float32.
+class ProductsIn {
+ public:
+  explicit ProductsIn(kernels::Format format) noexcept;
+  ProductsIn(const ProductsIn&) = delete;
+  ProductsIn& operator=(const ProductsIn&) = delete;
+  ~ProductsIn();
+
+ private:
+  kernels::Format outer_;
+};
 
 /// input weight^T + bias, as at::linear; products are shared among the training's threads (reward/work_crew.h).
 /// @param input  [N, in]. @param weight  [out, in]. @param bias  [out]. @return [N, out], differentiable by all three.

@@ -12,6 +12,19 @@ namespace {
 
 thread_local WorkCrew* current = nullptr;
 
+/// Waits while `value` is `old`: by looking, for about as long as a system call and a switch take twice, then asleep.
+template <typename Number>
+void wait_while(const std::atomic<Number>& value, Number old) {
+  constexpr int kLooks = 1000;
+  for (int look = 0; look < kLooks; ++look) {
+    if (value.load(std::memory_order_acquire) != old) return;
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+  value.wait(old);
+}
+
 }  // namespace
 
 WorkCrew::WorkCrew(int threads) : outer_(std::exchange(current, this)) {
@@ -36,7 +49,7 @@ WorkCrew::~WorkCrew() {
 void WorkCrew::serve(std::size_t member) {
   at::set_num_threads(1);  // of this thread: a crew of crews would wait for itself
   for (std::uint32_t seen = 0;;) {
-    round_.wait(seen);
+    wait_while(round_, seen);
     ++seen;
     if (over_) return;
     do_pieces(member);
@@ -61,7 +74,7 @@ void WorkCrew::run(const std::function<void(std::size_t)>& work) {
   ++round_;
   round_.notify_all();
   do_pieces(0);
-  for (std::size_t left = busy_; left != 0; left = busy_) busy_.wait(left);
+  for (std::size_t left = busy_; left != 0; left = busy_) wait_while(busy_, left);
   for (std::exception_ptr& error : errors_) {
     if (error) std::rethrow_exception(std::exchange(error, nullptr));
   }

@@ -5,7 +5,7 @@
 #include <array>
 
 #include "core/random.h"
-#include "reward/conv_plane_kernels.h"
+#include "kernels/kernels.h"
 
 namespace imagerank::reward {
 namespace {
@@ -39,7 +39,7 @@ struct Case {
 class EveryWidth : public testing::TestWithParam<std::int64_t> {};
 
 TEST_P(EveryWidth, OurPassesAgreeWithLibtorchsInFloat64) {
-  if (!has_plane_kernels()) GTEST_SKIP() << "this processor has no AVX2";
+  if (!kernels::find_level()) GTEST_SKIP() << "this processor has no AVX2";
   Case ours(GetParam());
   Case theirs(GetParam());
   theirs.widen();
@@ -61,8 +61,9 @@ TEST_P(EveryWidth, OurPassesAgreeWithLibtorchsInFloat64) {
   }
 }
 
-// Pooled rows of 1, 4, 12, 17 and 32 numbers: parts of a vector, odd and even numbers of them.
-INSTANTIATE_TEST_SUITE_P(ConvPlane, EveryWidth, testing::Values(2, 8, 24, 34, 64));
+// Pooled rows of 1, 4, 12 numbers, which vectors of 8 take, and where there are vectors of 16, 17, 32 and 48, which those
+// do: parts of a vector, odd and even numbers of them.
+INSTANTIATE_TEST_SUITE_P(ConvPlane, EveryWidth, testing::Values(2, 8, 24, 34, 64, 96));
 
 TEST(ConvPlane, EqualNumbersGoToTheFirstAsInLibtorch) {
   // A constant input ties all four of a pool away from the border.

@@ -142,6 +142,34 @@ TEST(Heads, TheLstmReadsImageThenText) {
   EXPECT_NEAR(head->forward(row, {}).item<float>(), expected.item<float>(), 1e-5F);
 }
 
+TEST(Heads, TheLstmsOwnPassesAreLibtorchs) {
+  struct Found {
+    at::Tensor states;
+    std::vector<at::Tensor> gradients;
+  };
+  const auto run = [](std::int64_t rows, std::int64_t dim, std::int64_t hidden, float spread, bool ours) {
+    at::manual_seed(5);
+    const at::Tensor input = at::randn({rows, 2 * dim});
+    const auto weight = [&](at::IntArrayRef shape) { return (spread * at::randn(shape)).set_requires_grad(true); };
+    const LstmWeights weights{weight({4 * hidden, dim}), weight({4 * hidden, hidden}), weight({4 * hidden}),
+                              weight({4 * hidden})};
+    const at::Tensor states = ours ? two_step_lstm(input, weights) : two_step_lstm_reference(input, weights);
+    (states * at::randn({rows, hidden})).sum().backward();
+    return Found{states.detach(),
+                 {weights.input_weight.grad(), weights.state_weight.grad(), weights.input_bias.grad(),
+                  weights.state_bias.grad()}};
+  };
+  // Small, odd and saturated gates; a batch of one; the seed's sizes.
+  for (const auto& [rows, dim, hidden, spread] :
+       {std::tuple<int, int, int, float>{1, 3, 5, 0.3F}, {33, 8, 7, 3.0F}, {64, 1024, 100, 0.02F}, {5, 4, 16, 1e-4F}}) {
+    const Found expected = run(rows, dim, hidden, spread, false), found = run(rows, dim, hidden, spread, true);
+    EXPECT_TRUE(at::allclose(found.states, expected.states, 1e-5, 1e-6)) << rows << " x " << hidden;
+    for (std::size_t i = 0; i < found.gradients.size(); ++i) {
+      EXPECT_TRUE(at::allclose(found.gradients[i], expected.gradients[i], 1e-4, 1e-5)) << i << " of " << hidden;
+    }
+  }
+}
+
 TEST(Heads, TheLstmsGradientsAreItsDifferences) {
   const auto values = [](std::vector<std::int64_t> shape, std::uint64_t seed) {
     Random random(seed);
