@@ -93,10 +93,9 @@ def prompts_file(count):
     return path
 
 
-def embed(few, many, precision, *source_of):
-    kind, make = source_of
+def embed(few, many, precision, kind, make, model=MODEL):
     return lambda: slope(few, many, lambda count: (
-        PROGRAM, "embed", "--model", MODEL, kind, make(count), "--out", f"{SCRATCH}/out.npy", "--precision", precision,
+        PROGRAM, "embed", "--model", model, kind, make(count), "--out", f"{SCRATCH}/out.npy", "--precision", precision,
         "--threads", THREADS, "--allow-untrained", "--quiet"))
 
 
@@ -109,8 +108,8 @@ def onnx(kind, few, many):
     return lambda: slope(few, many, lambda count: (which("node"), script, model, f"{SCRATCH}/{kind}", 16, count))
 
 
-def torch(*arguments):
-    return lambda: printed(sys.executable, f"{PEERS}/clip_torch.py", arguments[0], MODEL, *arguments[1:])
+def torch(*arguments, model=MODEL):
+    return lambda: printed(sys.executable, f"{PEERS}/clip_torch.py", arguments[0], model, *arguments[1:])
 
 
 def products(precision):
@@ -138,6 +137,13 @@ def rows():
         yield (f"tower from pixels, {precision}", embed(*pixel, precision, "--pixels", pixels_file),
                "oneDNN's four products alone", products(precision))
     yield "text tower, bf16", embed(*text, "bf16", "--texts", prompts_file), "PyTorch fp32, 77 tokens", torch("text")
+    for name in ("l14", "h14"):
+        model = f"{SCRATCH}/model_{name}"
+        if not os.path.isdir(model):
+            continue
+        for precision, peer in (("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16")):
+            yield (f"{name} tower from pixels, {precision}", embed(4, 20, precision, "--pixels", pixels_file, model),
+                   f"PyTorch {peer}, tower alone", torch("time", 4, peer, model=model))
     for threads in sorted({1, THREADS}):
         yield f"tokenizer, threads: {threads}", tokenizer(threads), "transformers.js", transformers_js
 

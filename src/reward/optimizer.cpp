@@ -28,6 +28,12 @@ __attribute__((target("avx2"))) void update_avx2(const Constants& c, std::size_t
                                                  float* second, const float* gradient) {
   update(c, count, parameter, first, second, gradient);
 }
+
+__attribute__((target("avx512f,prefer-vector-width=512"))) void update_avx512(const Constants& c, std::size_t count,
+                                                                              float* parameter, float* first,
+                                                                              float* second, const float* gradient) {
+  update(c, count, parameter, first, second, gradient);
+}
 #endif
 
 void update_plain(const Constants& c, std::size_t count, float* parameter, float* first, float* second,
@@ -56,6 +62,10 @@ void adam_update(const AdamStep& settings, std::span<float> parameter, std::span
   };
   float* const values = parameter.data();
 #if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) {
+    update_avx512(constants, parameter.size(), values, first_moment.data(), second_moment.data(), gradient.data());
+    return;
+  }
   if (__builtin_cpu_supports("avx2")) {
     update_avx2(constants, parameter.size(), values, first_moment.data(), second_moment.data(), gradient.data());
     return;

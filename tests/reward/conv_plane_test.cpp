@@ -61,8 +61,8 @@ TEST_P(EveryWidth, OurPassesAgreeWithLibtorchsInFloat64) {
   }
 }
 
-// Pooled rows of 1, 4, 12 numbers, which vectors of 8 take, and where there are vectors of 16, 17, 32 and 48, which those
-// do: parts of a vector, odd and even numbers of them.
+// Pooled rows of 1, 4, 12 numbers, which vectors of 8 take, and where there are vectors of 16, 17, 32 and 48, which
+// those do: parts of a vector, odd and even numbers of them.
 INSTANTIATE_TEST_SUITE_P(ConvPlane, EveryWidth, testing::Values(2, 8, 24, 34, 64, 96));
 
 TEST(ConvPlane, EqualNumbersGoToTheFirstAsInLibtorch) {

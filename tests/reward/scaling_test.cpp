@@ -1,8 +1,11 @@
 #include "reward/scaling.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "core/half.h"
@@ -26,6 +29,20 @@ TEST(Scaler, WeightedStatisticsByHand) {
   scaler.prepare_text(std::vector<float>{4, 2}, out);
   EXPECT_NEAR(out[0], 1.0, 1e-6);
   EXPECT_EQ(out[1], 0.0F);
+}
+
+TEST(VectorTable, KnowsWhetherItsRowsAreInMemory) {
+  EXPECT_TRUE((VectorTable{.dim = 2, .values = {1.0F, 2.0F}, .halves = {}, .owner = nullptr}).is_resident());
+  constexpr std::size_t kNumbers = std::size_t{1} << 20;  // 512 pages
+  const std::size_t bytes = kNumbers * sizeof(std::uint16_t);
+  void* const fresh = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(fresh, MAP_FAILED);
+  const std::span numbers(static_cast<std::uint16_t*>(fresh), kNumbers);
+  const VectorTable table{.dim = 4, .values = {}, .halves = numbers, .owner = nullptr};
+  EXPECT_FALSE(table.is_resident()) << "no page was touched";
+  std::ranges::fill(numbers, std::uint16_t{1});
+  EXPECT_TRUE(table.is_resident());
+  ::munmap(fresh, bytes);
 }
 
 TEST(VectorTable, HalvesAreWidenedExactly) {

@@ -117,6 +117,27 @@ TEST(Trainer, TheSameSeedGivesTheSameBytes) {
   }
 }
 
+TEST(Trainer, Bfloat16TakesAnotherWayToTheSameLoss) {
+  const test::TemporaryFolder folder;
+  const Examples examples = make_world(5);
+  for (const char* head : {"mlp", "cnn"}) {
+    TrainOptions options = small(head, "bt");
+    options.hidden = 4096;  // a product wide enough
+    options.epochs = 3;
+    options.learning_rate = 3e-4;
+    const auto exact = train_reward(examples, options, kOrigin, folder / "exact", one_thread()).record;
+    options.bfloat16 = true;
+    const auto rounded = train_reward(examples, options, kOrigin, folder / "rounded", one_thread()).record;
+    EXPECT_FALSE(rounded["seconds"].is_null());
+    EXPECT_EQ(rounded["options"]["bf16"], true);
+    EXPECT_NE(weights_of(folder / "exact"), weights_of(folder / "rounded")) << head;
+    for (std::size_t epoch = 0; epoch < 3; ++epoch) {
+      const auto loss = [&](const nlohmann::json& record) { return record["epochs"][epoch]["loss"].get<double>(); };
+      EXPECT_NEAR(loss(rounded), loss(exact), 0.02 * loss(exact)) << head << ", epoch " << epoch;
+    }
+  }
+}
+
 TEST(Trainer, AStoppedRunResumesToTheSameBytes) {
   const test::TemporaryFolder folder;
   const Examples examples = make_world(4);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "kernels/kernels.h"
 #include "reward/wide_linear.h"
 
 namespace imagerank::reward {
@@ -81,6 +82,30 @@ TEST(WideLinear, HasTheSameBitsAtAnyNumberOfThreads) {
     const auto shared = layer(512, 400, true);
     for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(torch::equal(alone[i], shared[i])) << i;
   }
+}
+
+TEST(WideLinear, InBfloat16ItsInputsAreRoundedAndItsSumsAreNot) {
+  const auto exact = layer(512, 400, true);
+  std::array<at::Tensor, 4> rounded;
+  {
+    const ProductsIn format(kernels::Format::kBf16);
+    rounded = layer(512, 400, true);
+  }
+  const auto after = layer(512, 400, true);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_TRUE(torch::equal(after[i], exact[i])) << "the format ends with its scope: " << i;
+    const double scale = exact[i].abs().max().item<double>();
+    EXPECT_LT((rounded[i] - exact[i]).abs().max().item<double>(), 0.01 * scale) << i;
+  }
+  if (!kernels::find_level()) GTEST_SKIP() << "this CPU has no AVX2";
+  for (const std::size_t product : {0, 1, 2}) EXPECT_FALSE(torch::equal(rounded[product], exact[product])) << product;
+  EXPECT_TRUE(torch::equal(rounded[3], exact[3])) << "the bias' gradient is a sum";
+  // Numbers that bfloat16 holds exactly multiply exactly: only a float32 sum tells 256 + 1 from 256.
+  const at::Tensor input = torch::full({1, 512}, 1.0F), weight = torch::zeros({256, 512}), bias = torch::zeros({256});
+  weight[0][0] = 256.0F;
+  weight[0][1] = 1.0F;
+  const ProductsIn format(kernels::Format::kBf16);
+  EXPECT_EQ(wide_product(input, weight, bias)[0][0].item<float>(), 257.0F);
 }
 
 }  // namespace
