@@ -38,7 +38,7 @@ class RowBlock {
   [[nodiscard]] std::size_t stride() const noexcept { return stride_; }  ///< of a row, bytes
   /// Memory that it needs, aligned to 64 bytes.
   [[nodiscard]] std::size_t bytes() const noexcept { return rows_ * (stride_ + kPanelColumns * sizeof(float)); }
-  [[nodiscard]] float* sums(std::byte* scratch) const noexcept { return reinterpret_cast<float*>(scratch); }
+  [[nodiscard]] static float* sums(std::byte* scratch) noexcept { return reinterpret_cast<float*>(scratch); }
   [[nodiscard]] std::byte* begin(std::byte* scratch) const noexcept {
     return scratch + rows_ * kPanelColumns * sizeof(float);
   }
@@ -61,7 +61,7 @@ void multiply_rows(const Kernels& kernels, Format format, const MatrixView& a, s
     const std::size_t rows = std::min(block.rows(), count - begin);
     block.pack(kernels, format, a, first + begin, rows, scratch);
     run_panels(kernels.tile(format), {block.begin(scratch), block.stride(), rows}, right, 0, panels,
-               block.sums(scratch), [&](std::size_t row, std::size_t height, std::size_t panel, float* tile) {
+               RowBlock::sums(scratch), [&](std::size_t row, std::size_t height, std::size_t panel, float* tile) {
                  finish(first + begin + row, height, panel * kPanelColumns, tile);
                });
   }

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 
 namespace imagerank::reward {
 namespace {
@@ -14,16 +15,16 @@ IMAGERANK_INLINE float exponential(float x) {
   x = x < -87.0F ? -87.0F : x;
   x = x > 87.0F ? 87.0F : x;
   constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to a whole number
-  const float k = (x * 1.44269504F + kRounder) - kRounder;
+  const float k = (x * std::numbers::log2e_v<float> + kRounder) - kRounder;
   // ln 2 in two parts, the first exact in few bits; minimax coefficients of Cephes' expf.
-  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
+  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;  // NOLINT(modernize-use-std-numbers): a part of it
   float p = 1.9875691500e-4F;
   p = p * r + 1.3981999507e-3F;
   p = p * r + 8.3334519073e-3F;
   p = p * r + 4.1665795894e-2F;
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
-  const float power = std::bit_cast<float>((static_cast<std::int32_t>(k) + 127) << 23);
+  const auto power = std::bit_cast<float>((static_cast<std::int32_t>(k) + 127) << 23);
   return (p * (r * r) + (r + 1.0F)) * power;
 }
 
@@ -132,6 +133,7 @@ struct ByFirst {
 };
 
 #if defined(__x86_64__)
+// NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
 const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 #define IMAGERANK_AVX2 __attribute__((target("avx2,fma")))
 #else

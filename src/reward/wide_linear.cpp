@@ -113,7 +113,7 @@ at::Tensor product(Format format, const at::Tensor& a, const at::Tensor& b) {
   if (!own_kernels()) return at::mm(a, b);
   const at::Tensor left = a.contiguous(), right = b.contiguous();
   at::Tensor result = at::empty({a.size(0), b.size(1)}, a.options());
-  float* const out = result.data_ptr<float>();
+  auto* const out = result.data_ptr<float>();
   const std::size_t columns = extent(result, 1);
   Product(format, view(left), view(right), false)
       .run([&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
@@ -155,7 +155,7 @@ at::Tensor wide_product(const at::Tensor& input, const at::Tensor& weight, const
   if (!own_kernels()) return at::addmm(bias, input, weight.t());
   const at::Tensor left = weight.contiguous(), right = input.contiguous(), added = bias.contiguous();
   at::Tensor result = at::empty({input.size(0), weight.size(0)}, input.options());
-  float* const out = result.data_ptr<float>();
+  auto* const out = result.data_ptr<float>();
   const float* const plus = added.data_ptr<float>();
   const std::size_t outputs = extent(weight, 0), rows = extent(input, 0);
   // The weights are rows as they lie, and few columns of input are packed instead of many of weights.

@@ -33,7 +33,8 @@ WorkCrew::WorkCrew(int threads) : outer_(std::exchange(current, this)) {
     for (std::size_t member = 1; member < size; ++member) {
       threads_.emplace_back([this, member] { serve(member); });
     }
-  } catch (const std::system_error&) {  // the system gives no more threads: with those that there are
+    // NOLINTNEXTLINE(bugprone-empty-catch): the system gives no more threads, and those that there are do
+  } catch (const std::system_error&) {
   }
   errors_.resize(threads_.size() + 1);
 }
