@@ -87,7 +87,8 @@ class ConvPlane : public torch::autograd::Function<ConvPlane> {
   /// Calls `work` with each row and the piece that it is in; pieces may run at once.
   template <typename Work>
   static void share_rows(std::int64_t rows, const Work& work) {
-    share([&](std::size_t piece) {
+    constexpr double kOfARow = 30.0;
+    share(kOfARow * static_cast<double>(rows), [&](std::size_t piece) {
       const auto own = static_cast<std::int64_t>(piece);
       for (std::int64_t row = rows * own / kPieces; row < rows * (own + 1) / kPieces; ++row) work(own, row);
     });

@@ -22,10 +22,12 @@ at::Tensor part(const at::Tensor& whole, const Piece& piece) {
   return whole.narrow(0, static_cast<std::int64_t>(piece.begin), static_cast<std::int64_t>(piece.count));
 }
 
-/// Calls `work` with each piece of the rows that is not empty; pieces may run at once.
+/// Calls `work` with each piece of a step's rows that is not empty; pieces may run at once.
 template <typename Work>
-void share_rows(std::int64_t rows, const Work& work) {
-  share([&](std::size_t piece) {
+void share_rows(std::int64_t rows, std::int64_t hidden, const Work& work) {
+  constexpr double kOfASum = 1e-5, kOfACell = 4e-3;  // microseconds
+  const auto cells = static_cast<double>(rows * hidden);
+  share(cells * (kOfACell + kOfASum * 4.0 * static_cast<double>(hidden)), [&](std::size_t piece) {
     const Piece own = piece_of(static_cast<std::size_t>(rows), piece);
     if (own.count > 0) work(own);
   });
@@ -43,7 +45,7 @@ class TwoStepLstm : public torch::autograd::Function<TwoStepLstm> {
     const at::Tensor gates1 = gates.select(1, 0), gates2 = gates.select(1, 1);
     const auto states = [&] { return at::empty({rows, hidden}, input.options()); };
     const at::Tensor cell1 = states(), squashed1 = states(), state1 = states(), squashed2 = states(), state2 = states();
-    share_rows(rows, [&](const Piece& own) {
+    share_rows(rows, hidden, [&](const Piece& own) {
       for (std::size_t row = own.begin; row < own.begin + own.count; ++row) {
         first_cells(size, {row_of(gates1, row), row_of(cell1, row), row_of(squashed1, row), row_of(state1, row)});
       }
@@ -68,7 +70,7 @@ class TwoStepLstm : public torch::autograd::Function<TwoStepLstm> {
     const at::Tensor by_gates1 = by_gates.select(1, 0), by_gates2 = by_gates.select(1, 1);
     const at::Tensor by_cell1 = at::empty({rows, hidden}, input.options());
     const at::Tensor by_state1 = at::empty({rows, hidden}, input.options());
-    share_rows(rows, [&](const Piece& own) {
+    share_rows(rows, hidden, [&](const Piece& own) {
       for (std::size_t row = own.begin; row < own.begin + own.count; ++row) {
         second_slopes(size, {row_of(by_state2, row), row_of(gates2, row), row_of(cell1, row), row_of(squashed2, row),
                              row_of(by_gates2, row), row_of(by_cell1, row)});

@@ -330,9 +330,8 @@ void Training::update(const AdamStep& settings, Parameter& parameter, std::span<
     adam_update(settings, values.subspan(begin, count), first.subspan(begin, count), second.subspan(begin, count),
                 gradient.subspan(begin, count));
   };
-  constexpr std::size_t kShared = std::size_t{1} << 15;
-  if (gradient.size() < kShared) return over(0, gradient.size());
-  share([&](std::size_t piece) {
+  constexpr double kOfANumber = 3e-4;  // microseconds
+  share(kOfANumber * static_cast<double>(gradient.size()), [&](std::size_t piece) {
     const Piece own = piece_of(gradient.size(), piece);
     over(own.begin, own.count);
   });

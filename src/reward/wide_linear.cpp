@@ -28,8 +28,8 @@ std::byte* begin_of(const at::Tensor& memory) { return reinterpret_cast<std::byt
 
 /// Calls work(begin, end) for parts of [0, count).
 template <typename Work>
-void share_range(std::size_t count, const Work& work) {
-  share([&](std::size_t piece) {
+void share_range(std::size_t count, double microseconds, const Work& work) {
+  share(microseconds, [&](std::size_t piece) {
     const std::size_t begin = count * piece / WorkCrew::kPieces, end = count * (piece + 1) / WorkCrew::kPieces;
     if (begin < end) work(begin, end);
   });
@@ -62,7 +62,7 @@ class Product {
   void run(const Finish& finish) const {
     const std::size_t height = kernels_.tile(format_).height, tiles = (a_.rows + height - 1) / height;
     if (tiles < panels_) {  // shared by panels, which need not wait for all to be packed
-      share_range(panels_, [&](std::size_t begin, std::size_t end) {
+      share_range(panels_, sums_time(), [&](std::size_t begin, std::size_t end) {
         const at::Tensor panels = bytes((end - begin) * panel_bytes_);
         pack(begin, end, begin_of(panels));
         multiply(0, a_.rows, begin_of(panels), begin, end, finish);
@@ -70,14 +70,24 @@ class Product {
       return;
     }
     const at::Tensor panels = bytes(panels_ * panel_bytes_);
-    share_range(panels_,
+    share_range(panels_, pack_time(),
                 [&](std::size_t begin, std::size_t end) { pack(begin, end, begin_of(panels) + begin * panel_bytes_); });
-    share_range(tiles, [&](std::size_t begin, std::size_t end) {
+    share_range(tiles, sums_time(), [&](std::size_t begin, std::size_t end) {
       multiply(begin * height, std::min(end * height, a_.rows), begin_of(panels), 0, panels_, finish);
     });
   }
 
  private:
+  // Microseconds on one thread, about.
+  [[nodiscard]] double sums_time() const {
+    constexpr double kOfASum = 1e-5;
+    return kOfASum * static_cast<double>(a_.rows * a_.columns * panels_ * kPanelColumns);
+  }
+  [[nodiscard]] double pack_time() const {
+    constexpr double kOfANumber = 1.5e-4;
+    return kOfANumber * static_cast<double>(b_.rows * b_.columns);
+  }
+
   void pack(std::size_t first, std::size_t last, std::byte* out) const {
     const at::Tensor scratch = bytes(transposed_ ? panel_bytes_ : 0);
     for (std::size_t panel = first; panel < last; ++panel, out += panel_bytes_) {

@@ -81,8 +81,9 @@ void WorkCrew::run(const std::function<void(std::size_t)>& work) {
   }
 }
 
-void share(const std::function<void(std::size_t)>& work) {
-  if (current != nullptr) return current->run(work);
+void share(double microseconds, const std::function<void(std::size_t)>& work) {
+  constexpr double kWorth = 15.0;
+  if (current != nullptr && microseconds >= kWorth) return current->run(work);
   const at::NoGradGuard guard;
   for (std::size_t piece = 0; piece < WorkCrew::kPieces; ++piece) work(piece);
 }

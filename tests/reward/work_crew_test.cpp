@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <stdexcept>
+#include <thread>
 
 #include "kernels/kernels.h"
 #include "reward/wide_linear.h"
@@ -13,12 +14,14 @@
 namespace imagerank::reward {
 namespace {
 
+constexpr double kLong = 1000.0;  // microseconds: worth sharing
+
 TEST(WorkCrew, EveryPieceIsDoneOnceWhateverTheThreads) {
   for (const int threads : {0, 1, 2, 3, 4, 9}) {
     const WorkCrew crew(threads);
     for (int round = 0; round < 200; ++round) {
       std::array<std::atomic<int>, WorkCrew::kPieces> done{};
-      share([&](std::size_t piece) { ++done[piece]; });
+      share(kLong, [&](std::size_t piece) { ++done[piece]; });
       for (const auto& count : done) ASSERT_EQ(count, 1);
     }
   }
@@ -29,16 +32,27 @@ TEST(WorkCrew, AProblemComesBackAndTheCrewGoesOn) {
   const auto spoilt = [](std::size_t piece) {
     if (piece == 2) throw std::runtime_error("spoilt");
   };
-  EXPECT_THROW(share(spoilt), std::runtime_error);
+  EXPECT_THROW(share(kLong, spoilt), std::runtime_error);
   int done = 0;
-  share([&](std::size_t piece) { done += piece == 0 ? 1 : 0; });
+  share(kLong, [&](std::size_t piece) { done += piece == 0 ? 1 : 0; });
   EXPECT_EQ(done, 1);
+}
+
+TEST(WorkCrew, ShortWorkStaysWhereItIs) {
+  const WorkCrew crew(4);
+  const std::thread::id own = std::this_thread::get_id();
+  int done = 0;
+  share(1.0, [&](std::size_t piece) {
+    EXPECT_EQ(std::this_thread::get_id(), own);
+    EXPECT_EQ(done++, static_cast<int>(piece));
+  });
+  EXPECT_EQ(done, static_cast<int>(WorkCrew::kPieces));
 }
 
 TEST(WorkCrew, APieceMayShareItsOwnWork) {
   const WorkCrew crew(2);
   std::atomic<int> done = 0;
-  share([&](std::size_t) { share([&](std::size_t) { ++done; }); });
+  share(kLong, [&](std::size_t) { share(kLong, [&](std::size_t) { ++done; }); });
   EXPECT_EQ(done, static_cast<int>(WorkCrew::kPieces * WorkCrew::kPieces));
 }
 
