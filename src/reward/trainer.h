@@ -51,7 +51,7 @@ struct TrainReport {
 
 /// Trains a head and writes folder/reward.safetensors and folder/reward.json.
 /// A linear warm-up, then the schedule; the epoch of least validation loss is kept (the last, with a warning, where
-/// validation has no rows). Same examples, options and thread count: same bytes of reward.safetensors.
+/// validation has no rows). Same examples, options and kind of processor: same bytes of reward.safetensors.
 /// Each epoch leaves a checkpoint, so that the same call after a stop or a crash loses at most an epoch and ends with
 /// the same bytes; one that finds its reward finished does nothing.
 /// @param context  its threads: 0 is one here; steps are too short for more to pay on most machines.

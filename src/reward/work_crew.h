@@ -40,8 +40,8 @@ class WorkCrew {
 };
 
 /// work(0), ..., work(WorkCrew::kPieces - 1), by the calling thread's crew; returns when all are done. Inside them
-/// gradients are off and libtorch runs on one thread. @param microseconds  that one thread would take, about: what is too
-/// short to wait for another is done by the calling thread. @throws what one of them threw.
+/// gradients are off and libtorch runs on one thread. @param microseconds  that one thread would take, about: what is
+/// too short to wait for another is done by the calling thread. @throws what one of them threw.
 void share(double microseconds, const std::function<void(std::size_t)>& work);
 
 /// Piece `piece` of `size` things: first and number of it, cut at multiples of 16.
