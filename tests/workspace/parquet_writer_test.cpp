@@ -109,29 +109,6 @@ TEST_F(UnorderedCopy, DictionariesAreGivenUpWhereTheyDoNotPay) {
   EXPECT_EQ(dictionaries(file, "long"), 0);
 }
 
-TEST_F(UnorderedCopy, CsvIsAsDuckDbWritesIt) {
-  const std::string sql =
-      R"(SELECT * FROM (VALUES ('a', 1, 2::BIGINT), ('', 2, NULL), ('it, "is"' || chr(10) || 'so', -3, 5), (NULL, NULL, 6),
-                                     ('#', 4, 7), ('"', 5, -9223372036854775807), ('é', 6, 8), (chr(13), 7, 9)) AS t(text, narrow, wide))";
-  {
-    AtomicFile parquet(folder_ / "t.parquet"), csv(folder_ / "ours.csv");
-    database_.copy_unordered("SELECT *, 'more' AS more FROM (" + sql + ")", parquet, &csv, 3);
-    csv.commit();
-  }
-  database_.write_csv(sql, folder_ / "theirs.csv");
-  EXPECT_EQ(load_file(folder_ / "ours.csv"), load_file(folder_ / "theirs.csv"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "t.parquet")) << "it was not committed";
-  // Several threads, several buffers.
-  const std::string large = "SELECT 'text ' || i AS text, i::INTEGER AS number FROM range(400000) r(i)";
-  AtomicFile parquet(folder_ / "t.parquet"), csv(folder_ / "large.csv");
-  database_.copy_unordered(large, parquet, &csv, 2);
-  csv.commit();
-  EXPECT_EQ(database_.query_integer(fmt::format("SELECT count(*) FROM (({}) EXCEPT ALL (SELECT * FROM read_csv({})))",
-                                                large, sql_literal((folder_ / "large.csv").string()))),
-            0);
-  EXPECT_EQ(test::lines_of(folder_ / "large.csv").size(), 400001U);
-}
-
 TEST_F(UnorderedCopy, WhatGoesWrongIsSaid) {
   AtomicFile file(folder_ / "t.parquet");
   const auto error_of = [&](const std::string& sql) {
