@@ -5,7 +5,6 @@
 #include <bit>
 #include <cmath>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string_view>
 
@@ -23,25 +22,6 @@ constexpr std::size_t kMostTextBytes = std::size_t{512} << 20, kMostCandidateByt
 
 /// An entry's tag: where its ranking goes, and the bit that says what the image's place in it is.
 std::uint8_t tag_of(std::uint8_t held, std::uint8_t bit) { return static_cast<std::uint8_t>(held << 3 | bit); }
-
-/// Every part once, by all threads. @param finish  runs when a thread has had its last one. @return the threads' states.
-template <typename State, typename Work, typename Finish>
-std::vector<std::unique_ptr<State>> for_each_part(const RunContext& context, const Work& work, const Finish& finish) {
-  std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
-  std::vector<std::unique_ptr<State>> states;
-  run_on_threads(context.thread_count(), [&] {
-    auto state = std::make_unique<State>();
-    for (std::size_t part = next++; part < workspace::TextParts::kParts; part = next++) {
-      context.check_stop();
-      work(part, *state);
-    }
-    finish(*state);
-    const std::lock_guard lock(mutex);
-    states.push_back(std::move(state));
-  });
-  return states;
-}
 
 }  // namespace
 
@@ -290,7 +270,7 @@ void Points::group(LabelCounts& counts) {
     const std::size_t bytes = tally.scratch.candidates.size() * sizeof(Candidate);
     if ((candidate_bytes_ += bytes) <= kMostCandidateBytes) candidates_[part] = tally.scratch.candidates;
   };
-  const auto tallies = for_each_part<Tally>(context_, count_part, [](Tally& tally) { tally.scratch = {}; });
+  const auto tallies = workspace::for_each_part<Tally>(context_, count_part, [](Tally& tally) { tally.scratch = {}; });
   std::vector<std::uint64_t> hashes;
   for (const auto& tally : tallies) {
     counts.rows += tally->counts.rows;
@@ -345,7 +325,7 @@ void Points::write(AtomicFile& points, AtomicFile* csv, LabelCounts& counts) {
     }
     parts_.forget(part);
   };
-  const auto tallies = for_each_part<Tally>(context_, write_part, [](Tally& tally) {
+  const auto tallies = workspace::for_each_part<Tally>(context_, write_part, [](Tally& tally) {
     if (tally.output != nullptr) tally.output->flush();
   });
   parquet.finish();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +15,8 @@
 
 #include "core/atomic_file.h"
 #include "core/mapped_file.h"
+#include "core/progress.h"
+#include "core/threads.h"
 
 namespace imagerank::workspace {
 
@@ -147,5 +150,24 @@ class TextNumbers {
   std::size_t mask_ = 0;
   std::vector<Text> texts_;
 };
+
+/// Every part once, by all threads. @param finish  runs when a thread has had its last one. @return the threads' states.
+template <typename State, typename Work, typename Finish>
+std::vector<std::unique_ptr<State>> for_each_part(const RunContext& context, const Work& work, const Finish& finish) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<State>> states;
+  run_on_threads(context.thread_count(), [&] {
+    auto state = std::make_unique<State>();
+    for (std::size_t part = next++; part < TextParts::kParts; part = next++) {
+      context.check_stop();
+      work(part, *state);
+    }
+    finish(*state);
+    const std::lock_guard lock(mutex);
+    states.push_back(std::move(state));
+  });
+  return states;
+}
 
 }  // namespace imagerank::workspace
