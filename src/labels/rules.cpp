@@ -101,11 +101,9 @@ std::string prompt_key() {
 }
 
 std::string ranking_number(std::uint64_t seed) {
-  // best -1 stands for rankings with ranks, which say something of each two images.
   return fmt::format(R"(
     CREATE TABLE ranking_number AS
-    SELECT r, prompt_id, len(image_uids) AS n, CASE WHEN ranks IS NULL THEN best ELSE -1 END AS best, ranks,
-           CASE WHEN user_id <> '' THEN hash(user_id) END AS who, stable_hash(key, {}::UBIGINT) AS hash
+    SELECT r, prompt_id, CASE WHEN user_id <> '' THEN hash(user_id) END AS who, stable_hash(key, {}::UBIGINT) AS hash
     FROM ranking JOIN prompt_key USING (prompt))",
                      seed);
 }
@@ -190,8 +188,8 @@ std::string entry() {
 std::string prompt_weight() {
   return R"(
     CREATE TABLE prompt_weight AS
-    SELECT prompt_id, sum(CASE WHEN best > 0 THEN n - 1 ELSE n * (n - 1) // 2 END)::BIGINT AS pairs
-    FROM ranking_number JOIN (SELECT r, held FROM ranking_split) USING (r) WHERE held < 3 GROUP BY prompt_id)";
+    SELECT prompt_id, sum(CASE WHEN best > 0 AND ranks IS NULL THEN n - 1 ELSE n * (n - 1) // 2 END)::BIGINT AS pairs
+    FROM (SELECT *, len(image_uids) AS n FROM ranking) JOIN ranking_split USING (r) WHERE held < 3 GROUP BY prompt_id)";
 }
 
 std::string placed(WeightRule weights) {

@@ -12,9 +12,8 @@ namespace imagerank::labels::rules {
 //   judged (..., reason)                             the same, with the reason why a prompt filter leaves one out
 //   ranking (r, key, ..., best)                      those that stay; best: position of the best image from 1, 0: none
 //   prompt_key (prompt, prompt_id)                   prompts numbered in their order
-//   ranking_number (r, prompt_id, n, best, ranks, who, hash)   of a ranking all that is no text: n images; best: -1
-//   with
-//                                                    ranks; who: its user's hash or NULL; hash: of the key, seeded
+//   ranking_number (r, prompt_id, who, hash)         of a ranking what takes numbers; who: its user's hash or NULL; hash:
+//                                                    of the key, seeded
 //   ranking_split (r, prompt_id, held)               held: 0 test, 1 validation, 2 train, 3 nowhere
 //   entry (r, held, image_uid)                       an image of a ranking
 //   prompt_weight (prompt_id, pairs)
