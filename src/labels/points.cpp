@@ -17,8 +17,6 @@ namespace imagerank::labels {
 namespace {
 
 constexpr std::uint8_t kNoLabel = 255;
-/// Beyond which texts of images lie on disk, and beyond which what was found of them is found anew.
-constexpr std::size_t kMostTextBytes = std::size_t{512} << 20, kMostCandidateBytes = std::size_t{256} << 20;
 
 /// An entry's tag: where its ranking goes, and the bit that says what the image's place in it is.
 std::uint8_t tag_of(std::uint8_t held, std::uint8_t bit) { return static_cast<std::uint8_t>(held << 3 | bit); }
@@ -117,14 +115,15 @@ struct Points::Tally {
 };
 
 Points::Points(const LabelSettings& settings, const PromptTexts& prompts, const RunContext& context,
-               const std::filesystem::path& folder)
+               const std::filesystem::path& folder, const PointMemory& most)
     : settings_(settings),
       prompts_(prompts),
       context_(context),
       random_(settings.split == SplitRule::kRandom),
       straddles_(!random_ && settings.split != SplitRule::kPrompt),
       seed_(workspace::stable_hash("point", settings.seed) / 2 + 1),
-      parts_(folder, kMostTextBytes),
+      most_group_bytes_(most.groups),
+      parts_(folder, most.texts),
       candidates_(workspace::TextParts::kParts) {}
 
 Points::~Points() = default;
@@ -268,7 +267,7 @@ void Points::group(LabelCounts& counts) {
     find_candidates(tally.scratch);
     parts_.forget(part);
     const std::size_t bytes = tally.scratch.candidates.size() * sizeof(Candidate);
-    if ((candidate_bytes_ += bytes) <= kMostCandidateBytes) candidates_[part] = tally.scratch.candidates;
+    if ((candidate_bytes_ += bytes) <= most_group_bytes_) candidates_[part] = tally.scratch.candidates;
   };
   const auto tallies = workspace::for_each_part<Tally>(context_, count_part, [](Tally& tally) { tally.scratch = {}; });
   std::vector<std::uint64_t> hashes;
@@ -290,10 +289,13 @@ void Points::group(LabelCounts& counts) {
 
 void Points::write(AtomicFile& points, AtomicFile* csv, LabelCounts& counts) {
   using workspace::ParquetType;
-  workspace::ParquetWriter parquet(points, {{"image_uid", ParquetType::kText},
-                                            {"prompt", ParquetType::kText},
-                                            {"label", ParquetType::kInt32},
-                                            {"split", ParquetType::kText}});
+  // Prompts are in no order here: a group holds most of them.
+  workspace::ParquetWriter parquet(points,
+                                   {{"image_uid", ParquetType::kText},
+                                    {"prompt", ParquetType::kText},
+                                    {"label", ParquetType::kInt32},
+                                    {"split", ParquetType::kText}},
+                                   4 * workspace::ParquetWriter::kRowGroup);
   std::optional<workspace::CsvWriter> csv_writer;
   if (csv != nullptr) csv_writer.emplace(*csv, "image_uid,prompt,label");
   const auto write_part = [&](std::size_t part, Tally& tally) {

@@ -14,18 +14,23 @@
 
 namespace imagerank::labels {
 
+/// How much of Points stays in memory, in bytes: images' texts beyond lie on disk, and groups beyond are found anew
+/// when they are written.
+struct PointMemory {
+  std::size_t texts = std::size_t{512} << 20, groups = std::size_t{256} << 20;
+};
+
 /// The points of all rankings: what their images got, once for each image and prompt. Duplicates once; several labels
-/// settled by the conflict rule. Where the split's rule lets one (image, prompt) stand in several splits, it stays in the
-/// most held-out one, with the label it has there. The random split is the seed's: points one by one, in the order of a
-/// seeded hash.
-/// Not SQL as the other rules are (rules.h): of a million rankings, grouping 4 million texts was a third of the command.
-/// Images are sorted into parts by their hash, so that threads share nothing and a part stays in a core's cache; all
-/// points of an image are in one part, which is also what asking for leaks takes.
+/// settled by the conflict rule. Where the split's rule lets one (image, prompt) stand in several splits, it stays in
+/// the most held-out one, with the label it has there. The random split is the seed's: points one by one, in the order
+/// of a seeded hash. Not SQL as the other rules are (rules.h): of a million rankings, grouping 4 million texts was a
+/// third of the command. Images are sorted into parts by their hash, so that threads share nothing and a part stays in
+/// a core's cache; all points of an image are in one part, which is also what asking for leaks takes.
 class Points {
  public:
   /// @param folder  where memory may overflow to. All references must outlive the object.
   Points(const LabelSettings& settings, const PromptTexts& prompts, const RunContext& context,
-         const std::filesystem::path& folder);
+         const std::filesystem::path& folder, const PointMemory& most = {});
   ~Points();
 
   /// The calling thread's way in, for add().
@@ -56,6 +61,7 @@ class Points {
   const RunContext& context_;
   const bool random_, straddles_;
   const std::uint64_t seed_;  // of the random split
+  const std::size_t most_group_bytes_;
   workspace::TextParts parts_;
   PerThread<workspace::TextParts::Adder> adders_;
   /// What group() found, of as many parts as memory allows; the others are grouped once more when they are written.

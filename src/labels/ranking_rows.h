@@ -23,8 +23,8 @@ struct PlacedRanking {
   std::optional<std::string_view> ranking_id, user_id;
   std::uint32_t prompt = 0;  ///< from 0
   Held held = kTrain;
-  std::size_t best = 0;          ///< its place from 1, 0: none
-  std::string_view weight;       ///< the bytes of a double
+  std::size_t best = 0;     ///< its place from 1, 0: none
+  std::string_view weight;  ///< the bytes of a double
   std::span<const std::string_view> images;
   std::optional<std::span<const std::int32_t>> ranks;  ///< kNoRank: NULL
 };

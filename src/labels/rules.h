@@ -12,7 +12,8 @@ namespace imagerank::labels::rules {
 //   judged (..., reason)                             the same, with the reason why a prompt filter leaves one out
 //   ranking (r, key, ..., best)                      those that stay; best: position of the best image from 1, 0: none
 //   prompt_key (prompt, prompt_id)                   prompts numbered in their order
-//   ranking_number (r, prompt_id, who, hash)         of a ranking what takes numbers; who: its user's hash or NULL; hash:
+//   ranking_number (r, prompt_id, who, hash)         of a ranking what takes numbers; who: its user's hash or NULL;
+//   hash:
 //                                                    of the key, seeded
 //   ranking_split (r, prompt_id, held)               held: 0 test, 1 validation, 2 train, 3 nowhere
 //   entry (r, held, image_uid)                       an image of a ranking
@@ -48,8 +49,8 @@ namespace imagerank::labels::rules {
 [[nodiscard]] std::string entry();
 /// Of each prompt how many pairs its rankings make.
 [[nodiscard]] std::string prompt_weight();
-/// (ranking_id, user_id, prompt_id, held, best, weight, image_uids, ranks): rankings with their place, as ranking_rows.h
-/// takes them. weight: the ranking's, or that shared among the pairs of its prompt.
+/// (ranking_id, user_id, prompt_id, held, best, weight, image_uids, ranks): rankings with their place, as
+/// ranking_rows.h takes them. weight: the ranking's, or that shared among the pairs of its prompt.
 [[nodiscard]] std::string placed(WeightRule weights);
 
 /// Share of test rankings whose user also has one in train, of those that name a user.

@@ -132,9 +132,8 @@ bool Incoming::keep_ranking_file() {
     return false;
   }
   for (const auto& [reason, rows] : ranking_file_->counts().reasons) skip(reason, rows);
-  database_.execute(
-      fmt::format("CREATE VIEW unique_ranking AS SELECT * FROM read_parquet({})",
-                  workspace::sql_literal(ranking_file_->file().temporary_path().string())));
+  database_.execute(fmt::format("CREATE VIEW unique_ranking AS SELECT * FROM read_parquet({})",
+                                workspace::sql_literal(ranking_file_->file().temporary_path().string())));
   return true;
 }
 

@@ -82,10 +82,10 @@ class Incoming {
   std::vector<std::string> rereadable_;  ///< queries whose rankings are staged in no order, or in ranking_file_
   /// Where rereadable queries' rankings are instead, in a workspace that has none.
   std::unique_ptr<RankingFile> ranking_file_;
-  const bool is_first_;                  ///< whether the workspace has no rankings at first
-  bool in_ranking_file_ = false;         ///< whether all rankings are in ranking_file_
-  bool only_bare_images_ = false;        ///< whether images are those of rankings, of which nothing else is known
-  bool changed_ = false;                 ///< whether the workspace's tables would be others than they are
+  const bool is_first_;            ///< whether the workspace has no rankings at first
+  bool in_ranking_file_ = false;   ///< whether all rankings are in ranking_file_
+  bool only_bare_images_ = false;  ///< whether images are those of rankings, of which nothing else is known
+  bool changed_ = false;           ///< whether the workspace's tables would be others than they are
 };
 
 }  // namespace imagerank::preferences

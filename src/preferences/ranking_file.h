@@ -16,8 +16,8 @@
 
 namespace imagerank::preferences {
 
-/// The rankings of a workspace that has none, on their way straight from a query into their file: good as long as no key
-/// comes twice, which is known at the end. Their images are noted on the way.
+/// The rankings of a workspace that has none, on their way straight from a query into their file: good as long as no
+/// key comes twice, which is known at the end. Their images are noted on the way.
 class RankingFile {
  public:
   struct Counts {

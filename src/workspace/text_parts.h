@@ -151,7 +151,8 @@ class TextNumbers {
   std::vector<Text> texts_;
 };
 
-/// Every part once, by all threads. @param finish  runs when a thread has had its last one. @return the threads' states.
+/// Every part once, by all threads. @param finish  runs when a thread has had its last one. @return the threads'
+/// states.
 template <typename State, typename Work, typename Finish>
 std::vector<std::unique_ptr<State>> for_each_part(const RunContext& context, const Work& work, const Finish& finish) {
   std::atomic<std::size_t> next = 0;
