@@ -136,8 +136,7 @@ std::uint8_t Points::label_of(const Group& group) const {
     case ConflictRule::kMajority:
       return best >= std::max(tied, lost) ? 2 : tied >= lost ? 1 : 0;
     case ConflictRule::kDrop:
-      if ((lost > 0) + (tied > 0) + (best > 0) != 1) return kNoLabel;
-      return best > 0 ? 2 : tied > 0 ? 1 : 0;
+      return lost + tied == 0 ? 2 : lost + best == 0 ? 1 : tied + best == 0 ? 0 : kNoLabel;
   }
   return kNoLabel;
 }
@@ -148,11 +147,10 @@ void Points::group_part(std::size_t index, Scratch& scratch) const {
   scratch.groups.clear();
   const std::size_t slots = std::bit_ceil(std::max<std::size_t>(2 * part.size(), 16));
   scratch.slots.assign(slots, 0);
-  const int shift = 64 - std::bit_width(slots - 1);
   part.for_each([&](const workspace::TextEntry& entry) {
     const std::uint32_t image = scratch.images.find_or_add(entry);
     const std::uint64_t key = std::uint64_t{image} << 32 | entry.number;
-    std::size_t slot = key * 0x9e3779b97f4a7c15ULL >> shift;
+    std::size_t slot = (key * 0x9e3779b97f4a7c15ULL >> 32) & (slots - 1);
     for (; scratch.slots[slot] != 0; slot = (slot + 1) & (slots - 1)) {
       const Group& group = scratch.groups[scratch.slots[slot] - 1];
       if (group.image == image && group.prompt == entry.number) break;
@@ -267,7 +265,8 @@ void Points::group(LabelCounts& counts) {
     find_candidates(tally.scratch);
     parts_.forget(part);
     const std::size_t bytes = tally.scratch.candidates.size() * sizeof(Candidate);
-    if ((candidate_bytes_ += bytes) <= most_group_bytes_) candidates_[part] = tally.scratch.candidates;
+    const std::size_t before = candidate_bytes_.fetch_add(bytes);
+    if (before + bytes <= most_group_bytes_) candidates_[part] = tally.scratch.candidates;
   };
   const auto tallies = workspace::for_each_part<Tally>(context_, count_part, [](Tally& tally) { tally.scratch = {}; });
   std::vector<std::uint64_t> hashes;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +29,7 @@ struct ColumnRows {
 template <typename Number>
 Number number_in(std::string_view bytes) noexcept {
   Number number = 0;
-  std::memcpy(&number, bytes.data(), sizeof number);
+  bytes.copy(reinterpret_cast<char*>(&number), sizeof number);
   return number;
 }
 

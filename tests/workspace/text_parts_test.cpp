@@ -27,7 +27,7 @@ class TextPartsTest : public ::testing::TestWithParam<std::size_t> {
  protected:
   static constexpr int kRows = 60'000;
 
-  void fill(TextParts& parts) {
+  static void fill(TextParts& parts) {
     std::atomic<int> next = 0;
     run_on_threads(3, [&] {
       TextParts::Adder adder(parts);
