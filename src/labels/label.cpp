@@ -7,10 +7,6 @@
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "labels/components.h"
-#include "labels/pairs.h"
-#include "labels/points.h"
-#include "labels/prompt_texts.h"
-#include "labels/ranking_rows.h"
 #include "labels/rules.h"
 
 namespace imagerank::labels {
@@ -131,25 +127,52 @@ void split_rankings(workspace::Database& database, const LabelSettings& settings
       }
       database.execute(rules::split_by_group(settings));
   }
-  if (settings.split != SplitRule::kImage) return;
   database.execute(rules::entry());
+  if (settings.split != SplitRule::kImage) return;
   constexpr std::array<std::pair<int, int>, 3> kOrder = {{{1, 0}, {2, 0}, {2, 1}}};
   for (const auto& [held, held_out] : kOrder) database.execute(rules::take_out_straddling(held, held_out));
   counts.straddling_rankings = database.query_integer("SELECT count(*) FROM ranking_split WHERE held = 3");
 }
 
-/// Each ranking once, by all threads: its pairs are written, and what it says of its images is kept for points.
-void take_rankings(workspace::Database& database, const LabelSettings& settings, Points& points, Pairs& pairs) {
-  database.take_rows(rules::placed(settings.weights),
-                     [&](std::span<const workspace::ColumnRows> columns, std::size_t count) {
-                       Pairs::Writer& writer = pairs.writer();
-                       workspace::TextParts::Adder& adder = points.adder();
-                       for_each_ranking(columns, count, [&](const PlacedRanking& ranking) {
-                         points.add(ranking, adder);
-                         writer.add(ranking);
-                       });
-                       writer.pass_on();
-                     });
+/// counts of a query's one row, in order.
+template <std::size_t kCount>
+void read_counts(workspace::Database& database, const std::string& sql, const std::array<std::int64_t*, kCount>& into) {
+  const workspace::Table table = database.query(sql);
+  for (std::size_t i = 0; i < kCount; ++i) *into[i] = table.columns[i].integer.at(0);
+}
+
+void count_points(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
+  read_counts<8>(database,
+                 fmt::format(R"(
+    SELECT sum(votes)::BIGINT, sum(bit_count(bits))::BIGINT, count(*), count(*) FILTER (bits NOT IN (1, 2, 4)),
+           count(*) FILTER (bits >= 4), count(*) FILTER (bits >= 4 AND bits & 1 = 1),
+           count(*) FILTER (label IS NULL), count(*) FILTER (label IS NOT NULL AND votes < {})
+    FROM kept)",
+                             settings.min_votes),
+                 {&counts.rows, &counts.distinct, &counts.kept, &counts.conflicts, &counts.winners,
+                  &counts.winners_that_lost, &counts.dropped_conflicts, &counts.few_votes});
+  if (settings.split != SplitRule::kRandom) {
+    counts.straddling_points = database.query_integer("SELECT sum(greatest(parts - 1, 0)) FROM kept");
+  }
+  read_counts<6>(database, R"(
+    SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2),
+           count(*) FILTER (held = 2), count(*) FILTER (held = 1), count(*) FILTER (held = 0) FROM point)",
+                 {&counts.labels[0], &counts.labels[1], &counts.labels[2], &counts.splits[0], &counts.splits[1],
+                  &counts.splits[2]});
+}
+
+void count_pairs(workspace::Database& database, const LabelSettings& settings, LabelCounts& counts) {
+  const std::string written = settings.tie_pairs ? "true" : "p_a <> 0.5";
+  read_counts<5>(database,
+                 fmt::format(R"(
+    SELECT count(*) FILTER (p_a <> 0.5), count(*) FILTER (p_a = 0.5), count(*) FILTER (held = 2 AND {0}),
+           count(*) FILTER (held = 1 AND {0}), count(*) FILTER (held = 0 AND {0}) FROM pair_number)",
+                             written),
+                 {&counts.strict_pairs, &counts.tied_pairs, &counts.pair_splits[0], &counts.pair_splits[1],
+                  &counts.pair_splits[2]});
+  counts.prompt_overlap = database.query_real(rules::overlap("prompt_id"));
+  counts.image_overlap = database.query_real(rules::overlap("image_uid"));
+  counts.user_overlap = database.query_real(rules::user_overlap());
 }
 
 }  // namespace
@@ -187,27 +210,31 @@ LabelCounts make_labels(const workspace::Workspace& workspace, const LabelSettin
   choose_rankings(workspace, database, settings, counts);
   context.check_stop();
   split_rankings(database, settings, counts);
+  const bool straddles = settings.split != SplitRule::kRandom && settings.split != SplitRule::kPrompt;
+  database.execute(rules::kept(settings, straddles));
+  if (settings.split == SplitRule::kRandom) database.execute(rules::split_points_by_row(settings));
+  context.check_stop();
+  database.execute(rules::point(settings));
+  count_points(database, settings, counts);
+  database.execute(rules::pair_index());
+  database.execute(rules::pair_number());
+  database.execute(rules::pair());
   if (settings.weights == WeightRule::kPrompt) database.execute(rules::prompt_weight());
-  counts.user_overlap = database.query_real(rules::user_overlap());
-  PromptTexts prompts(workspace.root());
-  prompts.fill(database);
+  count_pairs(database, settings, counts);
   context.check_stop();
 
   // Both tables are on disk before either gets its name: they describe one split.
-  AtomicFile pair_file(workspace.table_path("pairs"));
-  AtomicFile point_file(workspace.table_path("points"));
+  AtomicFile pairs(workspace.table_path("pairs"));
+  AtomicFile points(workspace.table_path("points"));
   std::optional<AtomicFile> csv;
   if (!settings.csv.empty()) csv.emplace(settings.csv);
-  Points points(settings, prompts, context, workspace.root());
-  Pairs pairs(pair_file, prompts, settings.tie_pairs);
-  take_rankings(database, settings, points, pairs);
+  database.copy_unordered(rules::weighed_pairs(settings), pairs);
   context.check_stop();
-  points.group(counts);
-  pairs.finish(counts);
-  points.write(point_file, csv ? &*csv : nullptr, counts);
+  constexpr std::size_t kCsvColumns = 3;  // image_uid, prompt, label
+  database.copy_unordered(rules::written_points(), points, csv ? &*csv : nullptr, kCsvColumns);
   if (csv) csv->commit();
-  point_file.commit();
-  pair_file.commit();
+  points.commit();
+  pairs.commit();
   return counts;
 }
 

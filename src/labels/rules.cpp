@@ -8,6 +8,20 @@
 namespace imagerank::labels::rules {
 namespace {
 
+/// The label of a group of entries under a conflict rule; NULL: left out.
+std::string settled_label(ConflictRule rule) {
+  switch (rule) {
+    case ConflictRule::kKeepMax:
+      return "CASE WHEN bit_or(bit) >= 4 THEN 2 WHEN bit_or(bit) >= 2 THEN 1 ELSE 0 END";
+    case ConflictRule::kMajority:
+      return "CASE WHEN sum((bit = 4)::INTEGER) >= greatest(sum((bit = 2)::INTEGER), sum((bit = 1)::INTEGER)) THEN 2 "
+             "WHEN sum((bit = 2)::INTEGER) >= sum((bit = 1)::INTEGER) THEN 1 ELSE 0 END";
+    case ConflictRule::kDrop:
+      return "CASE bit_or(bit) WHEN 4 THEN 2 WHEN 2 THEN 1 WHEN 1 THEN 0 END";
+  }
+  return "";
+}
+
 /// Words as an alternation of whole words that RE2 reads literally.
 std::string word_pattern(const std::vector<std::string>& words) {
   std::string pattern;
@@ -20,6 +34,16 @@ std::string word_pattern(const std::vector<std::string>& words) {
   }
   return fmt::format("(?i)(?:^|[^\\pL\\pN])(?:{})(?:$|[^\\pL\\pN])", pattern);
 }
+
+/// What a ranking says of two of its images: its best one, or the ranks of both.
+constexpr const char* kPreference = R"(
+           CASE WHEN ranks IS NULL THEN two.p WHEN ranks[two.i] < ranks[two.j] THEN 1.0
+                WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a)";
+
+/// A split by name, for Database::copy_unordered().
+constexpr const char* kSplitName =
+    "CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END::ENUM('test', 'validation', 'train') AS "
+    "split";
 
 /// (bound): the hashes of `table` at the shares of test, and of test and validation, of all of them in their order; the
 /// same as quantile_disc(), which one thread does alone: of 65,536 parts only those that hold the two are sorted.
@@ -101,9 +125,11 @@ std::string prompt_key() {
 }
 
 std::string ranking_number(std::uint64_t seed) {
+  // best -1 stands for rankings with ranks, which say something of each two images.
   return fmt::format(R"(
     CREATE TABLE ranking_number AS
-    SELECT r, prompt_id, CASE WHEN user_id <> '' THEN hash(user_id) END AS who, stable_hash(key, {}::UBIGINT) AS hash
+    SELECT r, prompt_id, len(image_uids) AS n, CASE WHEN ranks IS NULL THEN best ELSE -1 END AS best, ranks,
+           CASE WHEN user_id <> '' THEN hash(user_id) END AS who, stable_hash(key, {}::UBIGINT) AS hash
     FROM ranking JOIN prompt_key USING (prompt))",
                      seed);
 }
@@ -182,23 +208,114 @@ std::string take_out_straddling(int held, int held_out) {
 std::string entry() {
   return R"(
     CREATE VIEW entry AS
-    SELECT r, held, unnest(image_uids) AS image_uid FROM ranking JOIN ranking_split USING (r))";
+    SELECT r, prompt_id, held, image_uid,
+           CASE WHEN best > 0 THEN CASE WHEN place = best THEN 4 ELSE 1 END
+                WHEN ranks IS NULL OR ranks[place] = list_min(ranks) THEN 2 ELSE 1 END AS bit
+    FROM (SELECT r, prompt_id, held, best, ranks, unnest(image_uids) AS image_uid,
+                 generate_subscripts(image_uids, 1) AS place
+          FROM ranking JOIN ranking_split USING (r)))";
+}
+
+std::string kept(const LabelSettings& settings, bool straddles) {
+  const std::string label = settled_label(settings.conflicts);
+  if (!straddles) {
+    // A prompt's number goes through the hash's seed: no text is put together for each row.
+    const std::string place =
+        settings.split != SplitRule::kRandom
+            ? "min(held) AS held"
+            : fmt::format("stable_hash(image_uid, stable_hash('point', {}::UBIGINT) // 2 + prompt_id::UBIGINT) AS hash",
+                          settings.seed);
+    return fmt::format(R"(
+      CREATE TABLE kept AS
+      SELECT image_uid, prompt_id, {}::TINYINT AS label, bit_or(bit)::TINYINT AS bits, count(*)::INTEGER AS votes,
+             1::TINYINT AS parts, {}
+      FROM entry GROUP BY image_uid, prompt_id)",
+                       label, place);
+  }
+  return fmt::format(R"(
+    CREATE TABLE kept AS
+    SELECT image_uid, prompt_id, min(held) AS held, arg_min_null(label, held) AS label, bit_or(bits)::TINYINT AS bits,
+           sum(votes)::INTEGER AS votes, count(*) FILTER (held < 3)::TINYINT AS parts
+    FROM (SELECT image_uid, prompt_id, held, {}::TINYINT AS label, bit_or(bit) AS bits, count(*) AS votes
+          FROM entry GROUP BY image_uid, prompt_id, held)
+    GROUP BY image_uid, prompt_id)",
+                     label);
+}
+
+std::string split_points_by_row(const LabelSettings& settings) {
+  return fmt::format(R"(
+    CREATE TABLE point_cut AS {};
+    CREATE VIEW placed AS SELECT * EXCLUDE (hash, bound), {} AS held FROM kept, point_cut)",
+                     cut("kept", settings), held_of("hash", "bound[1]", "bound[2]"));
+}
+
+std::string point(const LabelSettings& settings) {
+  const bool binary = settings.variant != LabelVariant::kThree;
+  return fmt::format(R"(
+    CREATE VIEW point AS
+    SELECT image_uid, prompt_id, {} AS label, held FROM {}
+    WHERE held < 3 AND label IS NOT NULL AND votes >= {}{})",
+                     binary ? "label // 2" : "label", settings.split == SplitRule::kRandom ? "placed" : "kept",
+                     settings.min_votes, settings.variant == LabelVariant::kDropTies ? " AND label <> 1" : "");
+}
+
+std::string pair_index() {
+  return R"(
+    CREATE TABLE pair_index AS
+    WITH length AS (SELECT DISTINCT n FROM ranking_number),
+         place AS (SELECT n, unnest(range(1, n + 1)) AS i FROM length),
+         choice AS (SELECT n, unnest(range(0, n + 1)) AS best FROM length UNION ALL SELECT n, -1 FROM length)
+    SELECT n, best, list({'i': a.i, 'j': b.i, 'p': CASE WHEN best = a.i THEN 1.0 WHEN best = b.i THEN 0.0 ELSE 0.5 END::DOUBLE}
+                         ORDER BY a.i, b.i) AS pairs
+    FROM choice JOIN place AS a USING (n) JOIN place AS b USING (n)
+    WHERE a.i < b.i AND (best <= 0 OR best = a.i OR best = b.i) GROUP BY n, best)";
+}
+
+std::string pair_number() {
+  return fmt::format(R"(
+    CREATE VIEW pair_number AS
+    SELECT prompt_id, held,{}
+    FROM (SELECT prompt_id, held, ranks, unnest(pairs) AS two
+          FROM ranking_number JOIN (SELECT r, held FROM ranking_split) USING (r) JOIN pair_index USING (n, best)))",
+                     kPreference);
+}
+
+std::string pair() {
+  return fmt::format(R"(
+    CREATE VIEW pair AS
+    SELECT ranking_id, user_id, prompt, prompt_id, held, weight, image_uids[two.i] AS image_a, image_uids[two.j] AS image_b,{}
+    FROM (SELECT ranking.*, prompt_id, held, unnest(pairs) AS two
+          FROM ranking JOIN ranking_split USING (r) JOIN pair_index
+          ON pair_index.n = len(image_uids) AND pair_index.best = CASE WHEN ranks IS NULL THEN ranking.best ELSE -1 END))",
+                     kPreference);
 }
 
 std::string prompt_weight() {
-  return R"(
-    CREATE TABLE prompt_weight AS
-    SELECT prompt_id, sum(CASE WHEN best > 0 AND ranks IS NULL THEN n - 1 ELSE n * (n - 1) // 2 END)::BIGINT AS pairs
-    FROM (SELECT *, len(image_uids) AS n FROM ranking) JOIN ranking_split USING (r) WHERE held < 3 GROUP BY prompt_id)";
+  return "CREATE TABLE prompt_weight AS SELECT prompt_id, count(*) AS n FROM pair_number WHERE held < 3 GROUP BY "
+         "prompt_id";
 }
 
-std::string placed(WeightRule weights) {
-  const bool shared = weights == WeightRule::kPrompt;
+std::string written_points() {
   return fmt::format(R"(
-    SELECT ranking_id, user_id, prompt_id::INTEGER AS prompt_id, held::INTEGER AS held, best::INTEGER AS best,
-           {}::DOUBLE AS weight, image_uids, ranks
-    FROM ranking JOIN ranking_split USING (r){})",
-                     shared ? "weight / pairs" : "weight", shared ? " LEFT JOIN prompt_weight USING (prompt_id)" : "");
+    SELECT image_uid, prompt, label::INTEGER AS label, {} FROM point JOIN prompt_key USING (prompt_id))",
+                     kSplitName);
+}
+
+std::string weighed_pairs(const LabelSettings& settings) {
+  const bool shared = settings.weights == WeightRule::kPrompt;
+  return fmt::format(R"(
+    SELECT ranking_id, user_id, prompt, image_a, image_b, p_a, {} AS weight, {}
+    FROM pair {} WHERE held < 3{})",
+                     shared ? "weight / n" : "weight", kSplitName, shared ? "JOIN prompt_weight USING (prompt_id)" : "",
+                     settings.tie_pairs ? "" : " AND p_a <> 0.5");
+}
+
+std::string overlap(const std::string& column) {
+  return fmt::format(R"(
+    WITH test AS (SELECT hash({0}) AS value FROM point WHERE held = 0),
+         train AS (SELECT hash({0}) AS value FROM point WHERE held = 2)
+    SELECT coalesce((SELECT count(*) FROM test SEMI JOIN train USING (value)) / (SELECT nullif(count(*), 0) FROM test), 0))",
+                     column);
 }
 
 std::string user_overlap() {

@@ -1,22 +1,16 @@
 #include "workspace/csv_writer.h"
 
 #include <charconv>
-#include <cstring>
-#include <span>
 #include <utility>
 
 #include "core/atomic_file.h"
+#include "core/fail.h"
 
 namespace imagerank::workspace {
-
-CsvWriter::CsvWriter(AtomicFile& file, std::string_view header) : file_(file) {
-  file_.write(header);
-  file_.write("\n");
-  size_ = header.size() + 1;
-}
+namespace {
 
 /// As DuckDB decides: an empty text, which would be NULL without, and one that some readers take for a comment too.
-bool CsvWriter::needs_quotes(std::string_view text) noexcept {
+bool needs_quotes(std::string_view text) noexcept {
   // Every character, without a way out half way: so it is done by vectors.
   unsigned special = text.empty() ? 1 : 0;
   for (const char c : text) {
@@ -26,39 +20,57 @@ bool CsvWriter::needs_quotes(std::string_view text) noexcept {
   return special != 0;
 }
 
-std::string CsvWriter::field(std::string_view text) {
-  if (!needs_quotes(text)) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
+void append_text(ByteBuffer& out, std::string_view text) {
+  if (!needs_quotes(text)) return out.append(text);
+  out.append("\"");
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t quote = std::min(text.find('"', at), text.size());
+    out.append(text.substr(at, quote - at));
+    if (quote < text.size()) out.append("\"\"");
+    at = quote + 1;
   }
-  return quoted + '"';
+  out.append("\"");
 }
 
-void CsvWriter::Rows::add(std::string_view text) {
-  if (needs_quotes(text)) return add_field(field(text));
-  add_field(text);
-}
-
-void CsvWriter::Rows::add(std::int64_t number) {
+void append_number(ByteBuffer& out, std::int64_t number) {
   constexpr std::size_t kDigits = 24;
-  char digits[kDigits];  // NOLINT(modernize-avoid-c-arrays): to_chars takes pointers
-  add_field({digits, static_cast<std::size_t>(std::to_chars(digits, digits + kDigits, number).ptr - digits)});
+  const std::size_t before = out.size();
+  char* const text = out.extend(kDigits);
+  out.shrink_to(before + static_cast<std::size_t>(std::to_chars(text, text + kDigits, number).ptr - text));
 }
 
-void CsvWriter::Rows::add_field(std::string_view field) {
-  char* to = bytes_.extend(field.size() + (row_begins_ ? 0 : 1));
-  if (!row_begins_) *to++ = ',';
-  std::memcpy(to, field.data(), field.size());
-  row_begins_ = false;
+}  // namespace
+
+CsvWriter::CsvWriter(AtomicFile& file, std::vector<ParquetColumn> columns) : file_(file), columns_(std::move(columns)) {
+  std::string header;
+  for (const ParquetColumn& column : columns_) {
+    if (column.is_list || column.type == ParquetType::kDouble) {
+      fail(ErrorCode::kInvalidArgument, "column '{}': expected a text or an integer for CSV", column.name);
+    }
+    header += (header.empty() ? "" : ",") + column.name;
+  }
+  header += '\n';
+  file_.write(header);
+  size_ = header.size();
 }
 
-void CsvWriter::Rows::end_row() {
-  *bytes_.extend(1) = '\n';
-  row_begins_ = true;
+void CsvWriter::Rows::add(std::span<const ColumnRows> columns, std::size_t count) {
+  const std::vector<ParquetColumn>& types = writer_.columns_;
+  std::vector<std::size_t> next(types.size(), 0);
+  for (std::size_t row = 0; row < count; ++row) {
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      const ColumnRows& column = columns[i];
+      if (column.definition[row] != 0) add_value(types[i].type, column.values[next[i]++]);
+      *bytes_.extend(1) = i + 1 == types.size() ? '\n' : ',';
+    }
+  }
   constexpr std::size_t kBuffer = std::size_t{4} << 20;
   if (bytes_.size() >= kBuffer) flush();
+}
+
+void CsvWriter::Rows::add_value(ParquetType type, std::string_view value) {
+  if (type == ParquetType::kText) return append_text(bytes_, value);
+  append_number(bytes_, type == ParquetType::kInt32 ? number_in<std::int32_t>(value) : number_in<std::int64_t>(value));
 }
 
 void CsvWriter::Rows::flush() {

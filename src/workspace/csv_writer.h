@@ -1,11 +1,16 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "workspace/column_rows.h"
 #include "workspace/parquet_format.h"
+#include "workspace/parquet_writer.h"
 
 namespace imagerank {
 class AtomicFile;
@@ -19,16 +24,13 @@ class CsvWriter {
   /// Rows of one thread on their way into the file.
   class Rows;
 
-  /// @param file  empty; its owner commits it. @param header  its first line. @throws Error from all functions:
-  /// kResourceLimit for a full disk, kIo.
-  CsvWriter(AtomicFile& file, std::string_view header);
-
-  /// A text as it stands in a file.
-  [[nodiscard]] static std::string field(std::string_view text);
-  [[nodiscard]] static bool needs_quotes(std::string_view text) noexcept;
+  /// @param file  empty; its owner commits it. @param columns  texts and integers, no lists. @throws Error from all
+  /// functions: kInvalidArgument for other columns, kResourceLimit for a full disk, kIo.
+  CsvWriter(AtomicFile& file, std::vector<ParquetColumn> columns);
 
  private:
   AtomicFile& file_;
+  std::vector<ParquetColumn> columns_;
   std::mutex mutex_;
   std::uint64_t size_ = 0;  // under mutex_
 };
@@ -37,17 +39,15 @@ class CsvWriter {
 class CsvWriter::Rows {
  public:
   explicit Rows(CsvWriter& writer) : writer_(writer) {}
-  void add(std::string_view text);
-  void add(std::int64_t number);
-  /// What field() gave.
-  void add_field(std::string_view field);
-  void end_row();
+  /// @param columns  the file's, and any others behind them.
+  void add(std::span<const ColumnRows> columns, std::size_t count);
   void flush();
 
  private:
+  void add_value(ParquetType type, std::string_view value);
+
   CsvWriter& writer_;
   ByteBuffer bytes_;
-  bool row_begins_ = true;
 };
 
 }  // namespace imagerank::workspace

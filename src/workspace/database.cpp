@@ -11,6 +11,7 @@
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
+#include "workspace/csv_writer.h"
 #include "workspace/row_reader.h"
 #include "workspace/sql_functions.h"
 
@@ -370,16 +371,34 @@ void Database::run_reader(const std::string& sql, RowReader& reader) {
   }
 }
 
-void Database::copy_unordered(const std::string& sql, AtomicFile& file) {
+void Database::copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv, std::size_t csv_columns) {
+  struct Share {
+    explicit Share(ParquetWriter& writer) : parquet(writer) {}
+    ParquetWriter::Rows parquet;
+    std::optional<CsvWriter::Rows> csv;
+  };
   const Prepared prepared(state_->connection, sql);
   std::optional<ParquetWriter> writer;
-  PerThread<ParquetWriter::Rows> threads;
+  std::optional<CsvWriter> csv_writer;
+  PerThread<Share> shares;
   RowReader reader(prepared.get(), [&](std::span<const ColumnRows> columns, std::size_t count) {
-    threads.get([&] { return std::make_unique<ParquetWriter::Rows>(*writer); }).add(columns, count);
+    Share& share = shares.get([&] {
+      auto made = std::make_unique<Share>(*writer);
+      if (csv_writer) made->csv.emplace(*csv_writer);
+      return made;
+    });
+    share.parquet.add(columns, count);
+    if (share.csv) share.csv->add(columns, count);
   });
-  writer.emplace(file, reader.columns());
+  std::vector<ParquetColumn> columns = reader.columns();
+  writer.emplace(file, columns);
+  columns.resize(csv_columns);
+  if (csv != nullptr) csv_writer.emplace(*csv, std::move(columns));
   run_reader(sql, reader);
-  threads.for_each([](ParquetWriter::Rows& rows) { rows.flush(); });
+  shares.for_each([](Share& share) {
+    share.parquet.flush();
+    if (share.csv) share.csv->flush();
+  });
   writer->finish();
 }
 

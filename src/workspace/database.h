@@ -69,7 +69,8 @@ class Database {
   void copy_parquet(const std::string& sql, AtomicFile& file);
   /// The same for the large tables of import and label, by a writer of our own (parquet_writer.h): rows in no order, of
   /// columns VARCHAR, ENUM, INTEGER, BIGINT, DOUBLE, VARCHAR[] and INTEGER[].
-  void copy_unordered(const std::string& sql, AtomicFile& file);
+  /// @param csv  gets the first `csv_columns` columns (texts and integers) as CSV with a header line; or nullptr.
+  void copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv = nullptr, std::size_t csv_columns = 0);
   /// Gives a query's rows, of the same types, to `take`, from this database's threads, several at once, in no order.
   /// What `take` throws ends the query.
   using TakeRows = std::function<void(std::span<const ColumnRows> columns, std::size_t count)>;

@@ -327,8 +327,8 @@ class ParquetWriter::Rows::Encoder {
   ChunkRecord record_;
 };
 
-ParquetWriter::ParquetWriter(AtomicFile& file, std::vector<ParquetColumn> columns, std::size_t row_group)
-    : file_(file), columns_(std::move(columns)), row_group_(row_group) {
+ParquetWriter::ParquetWriter(AtomicFile& file, std::vector<ParquetColumn> columns)
+    : file_(file), columns_(std::move(columns)) {
   file_.write(kMagic);
   size_ = kMagic.size();
 }
@@ -387,7 +387,7 @@ ParquetWriter::Rows::~Rows() = default;
 void ParquetWriter::Rows::add(std::span<const ColumnRows> columns, std::size_t count) {
   for (std::size_t i = 0; i < encoders_.size(); ++i) encoders_[i].add(columns[i]);
   count_ += count;
-  if (count_ >= writer_.row_group_) flush();
+  if (count_ >= kRowGroup) flush();
 }
 
 void ParquetWriter::Rows::flush() {

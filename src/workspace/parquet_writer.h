@@ -35,10 +35,8 @@ class ParquetWriter {
   class Rows;
   static constexpr std::size_t kRowGroup = 61440;
 
-  /// @param file  empty; its owner commits it. @param row_group  rows: more where a dictionary would be much of a
-  /// group.
-  /// @throws Error from all functions: kResourceLimit for a full disk, kIo.
-  ParquetWriter(AtomicFile& file, std::vector<ParquetColumn> columns, std::size_t row_group = kRowGroup);
+  /// @param file  empty; its owner commits it. @throws Error from all functions: kResourceLimit for a full disk, kIo.
+  ParquetWriter(AtomicFile& file, std::vector<ParquetColumn> columns);
   ParquetWriter(const ParquetWriter&) = delete;
   ParquetWriter& operator=(const ParquetWriter&) = delete;
   ~ParquetWriter();
@@ -54,7 +52,6 @@ class ParquetWriter {
 
   AtomicFile& file_;
   std::vector<ParquetColumn> columns_;
-  std::size_t row_group_;
   std::mutex mutex_;
   std::uint64_t size_ = 0;  // under mutex_, and so the groups
   std::vector<GroupRecord> groups_;

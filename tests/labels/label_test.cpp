@@ -375,23 +375,6 @@ TEST_F(LabelTest, UserLeakIsMeasured) {
   EXPECT_EQ(label(random_rankings(400), splitting(SplitRule::kUser)).user_overlap, 0.0);
 }
 
-TEST_F(LabelTest, AnImageWithoutAUidIsNamed) {
-  workspace::Database database;
-  database.write_parquet(R"(
-    SELECT 'r' || i AS ranking_id, 'd' AS dataset, '' AS official_split, '' AS created_at, '' AS user_id, 'p' AS prompt,
-           ['a', CASE WHEN i < 7 THEN 'b' END] AS image_uids, 'a' AS best_image_uid, NULL::INTEGER[] AS ranks, 1.0::DOUBLE AS weight
-    FROM range(8) r(i))",
-                         workspace_.table_path("rankings"));
-  try {
-    make_labels(workspace_, {}, {});
-    FAIL() << "an image that is NULL";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kCorruptData);
-    EXPECT_NE(std::string(error.what()).find("'r7'"), std::string::npos) << error.what();
-  }
-  EXPECT_FALSE(workspace_.has_table("pairs"));
-}
-
 TEST_F(LabelTest, BadSettingsAndDataAreNamed) {
   const auto code_of = [&](const auto& action) {
     try {

@@ -113,11 +113,11 @@ TEST_F(UnorderedCopy, DictionariesAreGivenUpWhereTheyDoNotPay) {
 
 /// Numbers stand for their texts, in groups of which each begins anew, and where the dictionary is given up.
 TEST_F(UnorderedCopy, TextsOfKnownNumbersNeedNoSearch) {
-  constexpr std::uint32_t kRows = 50000, kChunk = 1000;
+  constexpr std::uint32_t kRows = 150000, kChunk = 1000;
   const std::vector<std::uint32_t> values = {3, 20000};  // how many differ
   const std::filesystem::path path = folder_ / "t.parquet";
   AtomicFile file(path);
-  ParquetWriter writer(file, {{"few", ParquetType::kText}, {"many", ParquetType::kText}}, 20000);
+  ParquetWriter writer(file, {{"few", ParquetType::kText}, {"many", ParquetType::kText}});
   ParquetWriter::Rows rows(writer);
   for (std::uint32_t begin = 0; begin < kRows; begin += kChunk) {
     std::vector<std::string> texts;
@@ -139,12 +139,35 @@ TEST_F(UnorderedCopy, TextsOfKnownNumbersNeedNoSearch) {
   const std::string sql = sql_literal(path.string());
   EXPECT_EQ(database_.query_integer(
                 fmt::format("SELECT count(*) FROM ((SELECT * FROM read_parquet({})) EXCEPT ALL "
-                            "(SELECT 'text ' || i * 7 % 3, 'text ' || i * 7 % 20000 FROM range(50000) r(i)))",
+                            "(SELECT 'text ' || i * 7 % 3, 'text ' || i * 7 % 20000 FROM range(150000) r(i)))",
                             sql)),
             0);
   EXPECT_EQ(database_.query_integer(fmt::format("SELECT sum(num_rows) FROM parquet_file_metadata({})", sql)), kRows);
   EXPECT_EQ(dictionaries(sql, "few"), 3);
   EXPECT_EQ(dictionaries(sql, "many"), 0);
+}
+
+TEST_F(UnorderedCopy, CsvIsAsDuckDbWritesIt) {
+  const std::string sql =
+      R"(SELECT * FROM (VALUES ('a', 1, 2::BIGINT), ('', 2, NULL), ('it, "is"' || chr(10) || 'so', -3, 5), (NULL, NULL, 6),
+                                     ('#', 4, 7), ('"', 5, -9223372036854775807), ('é', 6, 8), (chr(13), 7, 9)) AS t(text, narrow, wide))";
+  {
+    AtomicFile parquet(folder_ / "t.parquet"), csv(folder_ / "ours.csv");
+    database_.copy_unordered("SELECT *, 'more' AS more FROM (" + sql + ")", parquet, &csv, 3);
+    csv.commit();
+  }
+  database_.write_csv(sql, folder_ / "theirs.csv");
+  EXPECT_EQ(load_file(folder_ / "ours.csv"), load_file(folder_ / "theirs.csv"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "t.parquet")) << "it was not committed";
+  // Several threads, several buffers.
+  const std::string large = "SELECT 'text ' || i AS text, i::INTEGER AS number FROM range(400000) r(i)";
+  AtomicFile parquet(folder_ / "t.parquet"), csv(folder_ / "large.csv");
+  database_.copy_unordered(large, parquet, &csv, 2);
+  csv.commit();
+  EXPECT_EQ(database_.query_integer(fmt::format("SELECT count(*) FROM (({}) EXCEPT ALL (SELECT * FROM read_csv({})))",
+                                                large, sql_literal((folder_ / "large.csv").string()))),
+            0);
+  EXPECT_EQ(test::lines_of(folder_ / "large.csv").size(), 400001U);
 }
 
 TEST_F(UnorderedCopy, WhatGoesWrongIsSaid) {
