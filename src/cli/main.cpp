@@ -4,11 +4,13 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
 #include <span>
 #include <stop_token>
 #include <string_view>
@@ -39,8 +41,12 @@ std::jthread watch_signals(std::stop_source source) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   return std::jthread([source = std::move(source)](const std::stop_token& done) mutable {
+    std::mutex mutex;
+    std::condition_variable_any end;
+    std::unique_lock lock(mutex);
     while (!done.stop_requested()) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      // Returns at once when the program is done.
+      end.wait_for(lock, done, std::chrono::milliseconds(20), [] { return false; });
       if (signals_received > 0) source.request_stop();
     }
   });

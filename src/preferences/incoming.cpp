@@ -33,26 +33,39 @@ constexpr const char* kRatingReason = R"(
          WHEN score IS NULL OR NOT isfinite(score) THEN 'bad_score'
     END)";
 
-/// The columns of a table, text columns without NULL but for `nullable`.
+/// The columns of a table, of its types, text columns without NULL but for `nullable`.
 std::string without_null(const workspace::TableSchema& schema, std::string_view nullable = "") {
   std::string text;
   for (const workspace::ColumnSchema& column : schema.columns) {
     const bool plain = column.type != "VARCHAR" || column.name == nullable;
-    text += fmt::format(fmt::runtime(plain ? "{}{}" : "{}coalesce({}, '')"), text.empty() ? "" : ", ", column.name);
+    text += fmt::format(fmt::runtime(plain ? "{}{}::{} AS {}" : "{}coalesce({}, '')::{} AS {}"),
+                        text.empty() ? "" : ", ", column.name, column.type, column.name);
   }
   return text;
 }
 
-void stage(workspace::Database& database, const workspace::TableSchema& schema, const std::string& table,
-           const std::string& reason, const std::string& select, std::string_view nullable = "") {
-  database.execute(fmt::format("INSERT INTO {} SELECT {}, {} FROM ({}) AS t({})", table, without_null(schema, nullable),
-                               reason, select, column_names(schema)));
+/// A query's rows as they are staged, each with a reason.
+std::string judged(const workspace::TableSchema& schema, const std::string& reason, const std::string& select,
+                   std::string_view nullable = "") {
+  return fmt::format("SELECT {}, {} AS reason FROM ({}) AS t({})", without_null(schema, nullable), reason, select,
+                     column_names(schema));
+}
+
+std::string judged_rankings(const std::string& select) {
+  return judged(table_schema("rankings"), kRankingReason, select, "best_image_uid");
+}
+
+void stage(workspace::Database& database, const std::string& table, const std::string& judged) {
+  database.execute(fmt::format("INSERT INTO {} {}", table, judged));
 }
 
 }  // namespace
 
 Incoming::Incoming(const workspace::Workspace& workspace, const RunContext& context)
-    : workspace_(workspace), context_(context), database_(context.threads, workspace.root()) {
+    : workspace_(workspace),
+      context_(context),
+      database_(context.threads, workspace.root()),
+      is_first_(!workspace.has_table("rankings")) {
   for (const auto& [table, name] :
        {std::pair{"incoming_ranking", "rankings"}, {"incoming_image", "images"}, {"incoming_rating", "ratings"}}) {
     database_.execute(
@@ -61,20 +74,24 @@ Incoming::Incoming(const workspace::Workspace& workspace, const RunContext& cont
 }
 
 void Incoming::add_rankings(const std::string& select, bool rereadable) {
-  if (rereadable) {
-    rereadable_.push_back(select);
-    database_.execute("SET preserve_insertion_order = false");
+  if (!rereadable) return stage(database_, "incoming_ranking", judged_rankings(select));
+  rereadable_.push_back(select);
+  database_.execute("SET preserve_insertion_order = false");
+  if (is_first_) {
+    if (ranking_file_ == nullptr) ranking_file_ = std::make_unique<RankingFile>(workspace_, context_);
+    ranking_file_->add(database_, judged_rankings(select));
+  } else {
+    stage(database_, "incoming_ranking", judged_rankings(select));
   }
-  stage(database_, table_schema("rankings"), "incoming_ranking", kRankingReason, select, "best_image_uid");
-  if (rereadable) database_.execute("SET preserve_insertion_order = true");
+  database_.execute("SET preserve_insertion_order = true");
 }
 
 void Incoming::add_images(const std::string& select) {
-  stage(database_, table_schema("images"), "incoming_image", kImageReason, select);
+  stage(database_, "incoming_image", judged(table_schema("images"), kImageReason, select));
 }
 
 void Incoming::add_ratings(const std::string& select) {
-  stage(database_, table_schema("ratings"), "incoming_rating", kRatingReason, select);
+  stage(database_, "incoming_rating", judged(table_schema("ratings"), kRatingReason, select));
 }
 
 void Incoming::skip(const std::string& reason, std::int64_t rows) {
@@ -107,8 +124,23 @@ void Incoming::stage_in_order() {
   for (const std::string& select : std::exchange(rereadable_, {})) add_rankings(select);
 }
 
+/// @return false if what the file holds must be staged after all.
+bool Incoming::keep_ranking_file() {
+  if (ranking_file_ == nullptr) return false;
+  if (!ranking_file_->finish()) {
+    ranking_file_.reset();
+    return false;
+  }
+  for (const auto& [reason, rows] : ranking_file_->counts().reasons) skip(reason, rows);
+  database_.execute(fmt::format("CREATE VIEW unique_ranking AS SELECT * FROM read_parquet({})",
+                                workspace::sql_literal(ranking_file_->file().temporary_path().string())));
+  return true;
+}
+
 void Incoming::keep_first_rankings() {
-  const bool repeated = has_repeated_keys();
+  const bool in_file = ranking_file_ != nullptr;
+  if (keep_ranking_file()) return;
+  const bool repeated = in_file || has_repeated_keys();
   if (repeated) stage_in_order();
   count_reasons("incoming_ranking");
   const std::string good = fmt::format("SELECT {}, rowid AS place FROM incoming_ranking WHERE reason IS NULL",
@@ -152,9 +184,15 @@ void Incoming::merge_rankings() {
   if (!workspace_.has_table("rankings")) {
     changed_ = true;
     database_.execute("CREATE VIEW all_rankings AS SELECT * FROM unique_ranking");
-    counts_.rankings = database_.query_integer("SELECT count(*) FROM all_rankings");
+    in_ranking_file_ = ranking_file_ != nullptr;
+    if (in_ranking_file_) {
+      counts_.rankings = ranking_file_->counts().rankings;
+      counts_.ties = ranking_file_->counts().ties;
+    } else {
+      counts_.rankings = database_.query_integer("SELECT count(*) FROM all_rankings");
+      counts_.ties = database_.query_integer("SELECT count(*) FROM all_rankings WHERE best_image_uid IS NULL");
+    }
     counts_.added_rankings = counts_.rankings;
-    counts_.ties = database_.query_integer("SELECT count(*) FROM all_rankings WHERE best_image_uid IS NULL");
     return;
   }
   workspace_.attach_or_empty(database_, "rankings");
@@ -182,6 +220,7 @@ void Incoming::merge_images() {
     SELECT {} FROM unique_image u WHERE NOT EXISTS (FROM i WHERE i.image_uid = u.image_uid AND i.level >= u.level))",
                                 column_names(table_schema("images")), column_names(table_schema("images"))));
   const bool any_known = database_.query_integer("SELECT count(*) FROM known_images") > 0;
+  only_bare_images_ = !any_known;
   changed_ = changed_ || counts_.added_rankings != 0 || !workspace_.has_table("images");
   // What is written in any case is found while it is written, and counted then.
   database_.execute(fmt::format(R"(
@@ -254,14 +293,21 @@ ImportCounts Incoming::finish() {
     ratings.emplace(workspace_.table_path("ratings"));
     database_.copy_parquet("SELECT * FROM all_ratings ORDER BY image_uid, prompt, user_id, aspect", *ratings);
   }
-  AtomicFile rankings(workspace_.table_path("rankings"));
+  std::optional<AtomicFile> rankings;
+  if (!in_ranking_file_) {
+    rankings.emplace(workspace_.table_path("rankings"));
+    database_.copy_unordered("SELECT * FROM all_rankings", *rankings);
+  }
   AtomicFile images(workspace_.table_path("images"));
-  database_.copy_unordered("SELECT * FROM all_rankings", rankings);
-  database_.copy_unordered("SELECT * FROM all_images", images);
-  count_images(fmt::format("read_parquet({})", workspace::sql_literal(images.temporary_path().string())));
+  if (in_ranking_file_ && only_bare_images_) {
+    counts_.images = counts_.added_images = ranking_file_->write_images(images);
+  } else {
+    database_.copy_unordered("SELECT * FROM all_images", images);
+    count_images(fmt::format("read_parquet({})", workspace::sql_literal(images.temporary_path().string())));
+  }
   if (ratings) ratings->commit();
   images.commit();
-  rankings.commit();
+  (rankings ? *rankings : ranking_file_->file()).commit();
   return counts_;
 }
 

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/progress.h"
+#include "preferences/ranking_file.h"
 #include "workspace/workspace.h"
 
 namespace imagerank::preferences {
@@ -42,7 +44,8 @@ class Incoming {
   /// user and aspect are the keys; of rows with the same key the first added is kept.
   /// @throws Error as Database does.
   /// @param rereadable  the query gives the same rows whenever it runs: they are staged in no order, which takes a
-  /// third less, and once more in order if keys repeat. One import's queries are all rereadable, or none.
+  /// third less, or, in a workspace without rankings, go straight into its file; and are staged once more in order if
+  /// keys repeat. One import's queries are all rereadable, or none.
   void add_rankings(const std::string& select, bool rereadable = false);
   /// Of images with the same uid, one with status 'ok' is kept before one with a url or path before one with neither.
   void add_images(const std::string& select);
@@ -64,6 +67,7 @@ class Incoming {
   void count_reasons(const std::string& table);
   [[nodiscard]] bool has_repeated_keys();
   void stage_in_order();
+  bool keep_ranking_file();
   void keep_first_rankings();
   void keep_best_images();
   void merge_rankings();
@@ -75,8 +79,13 @@ class Incoming {
   const RunContext& context_;
   workspace::Database database_;
   ImportCounts counts_;
-  std::vector<std::string> rereadable_;  ///< queries whose rankings are staged in no order
-  bool changed_ = false;                 ///< whether the workspace's tables would be others than they are
+  std::vector<std::string> rereadable_;  ///< queries whose rankings are staged in no order, or in ranking_file_
+  /// Where rereadable queries' rankings are instead, in a workspace that has none.
+  std::unique_ptr<RankingFile> ranking_file_;
+  const bool is_first_;            ///< whether the workspace has no rankings at first
+  bool in_ranking_file_ = false;   ///< whether all rankings are in ranking_file_
+  bool only_bare_images_ = false;  ///< whether images are those of rankings, of which nothing else is known
+  bool changed_ = false;           ///< whether the workspace's tables would be others than they are
 };
 
 }  // namespace imagerank::preferences

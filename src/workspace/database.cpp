@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <utility>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
-#include "workspace/row_sink.h"
+#include "workspace/csv_writer.h"
+#include "workspace/row_reader.h"
 #include "workspace/sql_functions.h"
 
 namespace imagerank::workspace {
@@ -203,7 +205,7 @@ const Column& Table::column(std::string_view name) const {
 struct Database::State {
   duckdb_database database = nullptr;
   duckdb_connection connection = nullptr;
-  int sinks = 0;  ///< functions that RowSink added
+  int readers = 0;  ///< functions that RowReader added
   State() = default;
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -358,18 +360,52 @@ void Database::copy_rows(const std::string& sql, const AtomicFile& file, const c
                       sql_literal(file.temporary_path().string()), compression, kRowGroup));
 }
 
-void Database::copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv, std::size_t csv_columns) {
-  Prepared prepared(state_->connection, sql);
-  RowSink sink(prepared.get(), file, {csv, csv_columns});
-  const std::string name = fmt::format("take_rows_{}", state_->sinks++);
-  sink.add_function(state_->connection, name.c_str());
+void Database::run_reader(const std::string& sql, RowReader& reader) {
+  const std::string name = fmt::format("take_rows_{}", state_->readers++);
+  reader.add_function(state_->connection, name.c_str());
   try {
-    execute(fmt::format("SELECT max({}({})) FROM ({})", name, sink.column_names(), sql));
+    execute(fmt::format("SELECT max({}({})) FROM ({})", name, reader.column_names(), sql));
   } catch (const Error&) {
-    sink.rethrow();
+    reader.rethrow();
     throw;
   }
-  sink.finish();
+}
+
+void Database::copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv, std::size_t csv_columns) {
+  struct Share {
+    explicit Share(ParquetWriter& writer) : parquet(writer) {}
+    ParquetWriter::Rows parquet;
+    std::optional<CsvWriter::Rows> csv;
+  };
+  const Prepared prepared(state_->connection, sql);
+  std::optional<ParquetWriter> writer;
+  std::optional<CsvWriter> csv_writer;
+  PerThread<Share> shares;
+  RowReader reader(prepared.get(), [&](std::span<const ColumnRows> columns, std::size_t count) {
+    Share& share = shares.get([&] {
+      auto made = std::make_unique<Share>(*writer);
+      if (csv_writer) made->csv.emplace(*csv_writer);
+      return made;
+    });
+    share.parquet.add(columns, count);
+    if (share.csv) share.csv->add(columns, count);
+  });
+  std::vector<ParquetColumn> columns = reader.columns();
+  writer.emplace(file, columns);
+  columns.resize(csv_columns);
+  if (csv != nullptr) csv_writer.emplace(*csv, std::move(columns));
+  run_reader(sql, reader);
+  shares.for_each([](Share& share) {
+    share.parquet.flush();
+    if (share.csv) share.csv->flush();
+  });
+  writer->finish();
+}
+
+void Database::take_rows(const std::string& sql, const TakeRows& take) {
+  const Prepared prepared(state_->connection, sql);
+  RowReader reader(prepared.get(), take);
+  run_reader(sql, reader);
 }
 
 void Database::write_csv(const std::string& sql, const std::filesystem::path& path) {

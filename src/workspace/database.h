@@ -10,11 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "workspace/column_rows.h"
+
 namespace imagerank {
 class AtomicFile;
 }
 
 namespace imagerank::workspace {
+
+class RowReader;
 
 /// A result column, as the code asked for it. NULL text is "" unless read through `null`.
 struct Column {
@@ -67,6 +71,10 @@ class Database {
   /// columns VARCHAR, ENUM, INTEGER, BIGINT, DOUBLE, VARCHAR[] and INTEGER[].
   /// @param csv  gets the first `csv_columns` columns (texts and integers) as CSV with a header line; or nullptr.
   void copy_unordered(const std::string& sql, AtomicFile& file, AtomicFile* csv = nullptr, std::size_t csv_columns = 0);
+  /// Gives a query's rows, of the same types, to `take`, from this database's threads, several at once, in no order.
+  /// What `take` throws ends the query.
+  using TakeRows = std::function<void(std::span<const ColumnRows> columns, std::size_t count)>;
+  void take_rows(const std::string& sql, const TakeRows& take);
   /// Writes a query's rows as a CSV file with a header line, atomically.
   void write_csv(const std::string& sql, const std::filesystem::path& path);
   /// Names and types of what a file or table holds, such as ("prompt", "VARCHAR").
@@ -81,6 +89,7 @@ class Database {
 
  private:
   void copy_rows(const std::string& sql, const AtomicFile& file, const char* compression);
+  void run_reader(const std::string& sql, RowReader& reader);
 
   struct State;
   std::unique_ptr<State> state_;

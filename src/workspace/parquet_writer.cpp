@@ -164,7 +164,9 @@ class ParquetWriter::Rows::Encoder {
     const auto whole = static_cast<std::uint8_t>(column_->is_list ? 3 : 1);
     record_.nulls += std::ranges::count_if(rows.definition, [&](std::uint8_t level) { return level != whole; });
     record_.entries += static_cast<std::int64_t>(rows.definition.size());
-    if (numbered_) {
+    if (numbered_ && !rows.numbers.empty()) {
+      add_known_numbers(rows);
+    } else if (numbered_) {
       add_numbers(rows.values);
     } else {
       add_plain(rows.values);
@@ -211,7 +213,7 @@ class ParquetWriter::Rows::Encoder {
 
   void clear() {
     numbered_ = try_dictionary_;
-    dictionary_.clear();
+    clear_dictionary();
     numbers_.clear();
     judged_values_ = judged_distinct_ = 0;
     values_.clear();
@@ -236,6 +238,24 @@ class ParquetWriter::Rows::Encoder {
       last = &value;
       numbers_.push_back(number);
     }
+  }
+
+  void add_known_numbers(const ColumnRows& rows) {
+    for (std::size_t i = 0; i < rows.values.size(); ++i) {
+      const std::uint32_t known = rows.numbers[i];
+      if (known >= known_.size()) known_.resize(known + std::size_t{1}, 0);
+      if (known_[known] == 0) {
+        known_[known] = dictionary_.find_or_add(rows.values[i]) + 1;
+        met_.push_back(known);
+      }
+      numbers_.push_back(known_[known] - 1);
+    }
+  }
+
+  void clear_dictionary() {
+    dictionary_.clear();
+    for (const std::uint32_t known : met_) known_[known] = 0;
+    met_.clear();
   }
 
   void add_plain(std::span<const std::string_view> values) {
@@ -274,7 +294,7 @@ class ParquetWriter::Rows::Encoder {
     for (const std::uint32_t number : numbers_) values.push_back(dictionary_.at(number));
     add_plain(values);
     numbers_.clear();
-    dictionary_.clear();
+    clear_dictionary();
   }
 
   void end_page() {
@@ -297,7 +317,8 @@ class ParquetWriter::Rows::Encoder {
   bool try_dictionary_ = true, numbered_ = true;
   Dictionary dictionary_;
   std::string dictionary_header_;
-  std::vector<std::uint32_t> numbers_;  // of the dictionary, all pages'
+  std::vector<std::uint32_t> numbers_;      // of the dictionary, all pages'
+  std::vector<std::uint32_t> known_, met_;  // by ColumnRows::numbers: those of the dictionary + 1; which are not 0
   std::size_t judged_values_ = 0, judged_distinct_ = 0;
   ByteBuffer values_;  // all pages'
   std::size_t page_begin_ = 0;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "workspace/column_rows.h"
+
 namespace imagerank {
 class AtomicFile;
 }
@@ -21,15 +23,6 @@ struct ParquetColumn {
   std::string name;
   ParquetType type = ParquetType::kText;
   bool is_list = false;  ///< of such values
-};
-
-/// Some rows of one column. Views live as long as the call that takes them.
-struct ColumnRows {
-  std::vector<std::string_view> values;  ///< those that are there: a text, or a number's bytes
-  /// One an entry, which is a row, or an element of a list: of a plain column 0 NULL, 1 a value; of a list 0 NULL,
-  /// 1 an empty one, 2 a NULL element, 3 a value.
-  std::vector<std::uint8_t> definition;
-  std::vector<std::uint8_t> repetition;  ///< of lists, one an entry: 0 begins a row, 1 goes on with it
 };
 
 /// A Parquet file of rows in no order, written by several threads at once. It is not compressed: what the large tables

@@ -124,6 +124,46 @@ TEST_F(ImportTest, TheFirstOfEqualIdsIsKeptInALargeCsv) {
   EXPECT_EQ(database.query_integer("SELECT count(*) FROM rankings WHERE best_image_uid = 'a' || ranking_id"), kRows);
 }
 
+// A first import's rankings go straight into their file, another's are staged: both keep the same rows.
+TEST_F(ImportTest, AFirstImportKeepsWhatALaterOneWould) {
+  const auto rows = [](int begin, int end) {
+    return fmt::format(R"(
+      SELECT i AS ranking_id, NULL::VARCHAR AS created_at, i % 50 AS user_id, 'a' || i AS image_1_uid,
+             CASE WHEN i % 5 > 0 THEN 'b' || i // 2 END AS image_2_uid, CASE WHEN i % 5 > 1 THEN 'c' || i % 7 END AS image_3_uid,
+             CASE WHEN i % 70 = 1 THEN 'no name' WHEN i % 3 > 0 THEN 'd' || i END AS image_4_uid,
+             CASE i % 11 WHEN 0 THEN 'none' WHEN 1 THEN NULL WHEN 2 THEN 'elsewhere' ELSE 'a' || i END AS best_image_uid,
+             'prompt ' || i % 90 AS prompt
+      FROM range({}, {}) r(i))",
+                       begin, end);
+  };
+  constexpr int kRows = 9000;
+  const ImportCounts first = import_v0({write("all.parquet", rows(0, kRows))});
+  EXPECT_GT(first.rankings, kRows / 2);
+  EXPECT_EQ(first.skipped.size(), 4U);  // too few images, no file name, no choice, best elsewhere
+  EXPECT_EQ(std::ranges::count_if(std::filesystem::directory_iterator(folder_ / "w"), [](const auto&) { return true; }),
+            2);
+  const Workspace other = Workspace::create(folder_ / "other");
+  const auto one = write("one.parquet", rows(3, 4)), rest = write("rest.parquet", rows(0, 3)),
+             more = write("more.parquet", rows(4, kRows));
+  (void)import_files(other, format_of("pickapic-v0"), {one}, {}, {});
+  const ImportCounts later = import_files(other, format_of("pickapic-v0"), {rest, more}, {}, {});
+  EXPECT_EQ(later.rankings, first.rankings);
+  EXPECT_EQ(later.images, first.images);
+  EXPECT_EQ(later.ties, first.ties);
+  EXPECT_EQ(later.skipped, first.skipped);
+  Database database;
+  for (const char* name : {"rankings", "images"}) {
+    const std::string ours = workspace::sql_literal(workspace_.table_path(name).string());
+    const std::string theirs = workspace::sql_literal(other.table_path(name).string());
+    for (const auto& [a, b] : {std::pair(ours, theirs), std::pair(theirs, ours)}) {
+      EXPECT_EQ(database.query_integer(
+                    fmt::format("SELECT count(*) FROM (FROM read_parquet({}) EXCEPT ALL FROM read_parquet({}))", a, b)),
+                0)
+          << name;
+    }
+  }
+}
+
 TEST_F(ImportTest, BadFilesAreNamedAndChangeNothing) {
   const auto good = write_rankings("(1, NULL, 9, 'a', 'b', 'c', 'd', 'b', 'cat')");
   import_v0({good});

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <mutex>
+
 #include "core/atomic_file.h"
 #include "imagerank/error.h"
 #include "support/test_support.h"
@@ -109,6 +111,42 @@ TEST_F(UnorderedCopy, DictionariesAreGivenUpWhereTheyDoNotPay) {
   EXPECT_EQ(dictionaries(file, "long"), 0);
 }
 
+/// Numbers stand for their texts, in groups of which each begins anew, and where the dictionary is given up.
+TEST_F(UnorderedCopy, TextsOfKnownNumbersNeedNoSearch) {
+  constexpr std::uint32_t kRows = 150000, kChunk = 1000;
+  const std::vector<std::uint32_t> values = {3, 20000};  // how many differ
+  const std::filesystem::path path = folder_ / "t.parquet";
+  AtomicFile file(path);
+  ParquetWriter writer(file, {{"few", ParquetType::kText}, {"many", ParquetType::kText}});
+  ParquetWriter::Rows rows(writer);
+  for (std::uint32_t begin = 0; begin < kRows; begin += kChunk) {
+    std::vector<std::string> texts;
+    std::vector<ColumnRows> columns(values.size());
+    for (std::uint32_t i = begin; i < begin + kChunk; ++i) {
+      for (const std::uint32_t count : values) texts.push_back(fmt::format("text {}", i * 7 % count));
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      ColumnRows& column = columns[i % 2];
+      column.values.push_back(texts[i]);
+      column.numbers.push_back((begin + static_cast<std::uint32_t>(i) / 2) * 7 % values[i % 2]);
+      column.definition.push_back(1);
+    }
+    rows.add(columns, kChunk);
+  }
+  rows.flush();
+  writer.finish();
+  file.commit();
+  const std::string sql = sql_literal(path.string());
+  EXPECT_EQ(database_.query_integer(
+                fmt::format("SELECT count(*) FROM ((SELECT * FROM read_parquet({})) EXCEPT ALL "
+                            "(SELECT 'text ' || i * 7 % 3, 'text ' || i * 7 % 20000 FROM range(150000) r(i)))",
+                            sql)),
+            0);
+  EXPECT_EQ(database_.query_integer(fmt::format("SELECT sum(num_rows) FROM parquet_file_metadata({})", sql)), kRows);
+  EXPECT_EQ(dictionaries(sql, "few"), 3);
+  EXPECT_EQ(dictionaries(sql, "many"), 0);
+}
+
 TEST_F(UnorderedCopy, CsvIsAsDuckDbWritesIt) {
   const std::string sql =
       R"(SELECT * FROM (VALUES ('a', 1, 2::BIGINT), ('', 2, NULL), ('it, "is"' || chr(10) || 'so', -3, 5), (NULL, NULL, 6),
@@ -148,6 +186,26 @@ TEST_F(UnorderedCopy, WhatGoesWrongIsSaid) {
   EXPECT_THAT(error_of("SELECT error('half way') AS text FROM range(100000) r(i) WHERE i = 70000"),
               HasSubstr("half way"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "t.parquet"));
+}
+
+TEST_F(UnorderedCopy, RowsAreGivenToWhoTakesThem) {
+  std::mutex mutex;
+  std::int64_t sum = 0, nulls = 0, rows = 0;
+  database_.take_rows("SELECT i AS number, CASE WHEN i % 10 > 0 THEN i::VARCHAR END AS text FROM range(100000) r(i)",
+                      [&](std::span<const ColumnRows> columns, std::size_t count) {
+                        const std::lock_guard lock(mutex);
+                        rows += static_cast<std::int64_t>(count);
+                        nulls += static_cast<std::int64_t>(count - columns[1].values.size());
+                        for (const std::string_view value : columns[0].values) sum += number_in<std::int64_t>(value);
+                      });
+  EXPECT_EQ(rows, 100000);
+  EXPECT_EQ(nulls, 10000);
+  EXPECT_EQ(sum, std::int64_t{100000} * 99999 / 2);
+  EXPECT_THROW(
+      database_.take_rows("SELECT 1 AS number", [](std::span<const ColumnRows>,
+                                                   std::size_t) { throw Error(ErrorCode::kResourceLimit, "no more"); }),
+      Error);
+  EXPECT_EQ(database_.query_integer("SELECT 7"), 7) << "and the database goes on";
 }
 
 }  // namespace
