@@ -41,9 +41,9 @@ constexpr const char* kPreference = R"(
                 WHEN ranks[two.i] > ranks[two.j] THEN 0.0 ELSE 0.5 END::DOUBLE AS p_a)";
 
 /// A split by name, for Database::copy_unordered().
-constexpr const char* kSplitName =
-    "CASE held WHEN 0 THEN 'test' WHEN 1 THEN 'validation' ELSE 'train' END::ENUM('test', 'validation', 'train') AS "
-    "split";
+constexpr const char* kSplitName = R"(
+    CASE held WHEN 0 THEN 'test'::ENUM('test', 'validation', 'train') WHEN 1 THEN 'validation'::ENUM('test', 'validation', 'train')
+              ELSE 'train'::ENUM('test', 'validation', 'train') END AS split)";
 
 /// (bound): the hashes of `table` at the shares of test, and of test and validation, of all of them in their order; the
 /// same as quantile_disc(), which one thread does alone: of 65,536 parts only those that hold the two are sorted.
@@ -311,10 +311,12 @@ std::string weighed_pairs(const LabelSettings& settings) {
 }
 
 std::string overlap(const std::string& column) {
+  // Test is the small side: what it shares is looked for in train, and train is not kept.
   return fmt::format(R"(
-    WITH test AS (SELECT hash({0}) AS value FROM point WHERE held = 0),
-         train AS (SELECT hash({0}) AS value FROM point WHERE held = 2)
-    SELECT coalesce((SELECT count(*) FROM test SEMI JOIN train USING (value)) / (SELECT nullif(count(*), 0) FROM test), 0))",
+    WITH test AS (SELECT hash({0}) AS value, count(*) AS n FROM point WHERE held = 0 GROUP BY value),
+         shared AS (SELECT DISTINCT value FROM (SELECT hash({0}) AS value FROM point WHERE held = 2)
+                    SEMI JOIN test USING (value))
+    SELECT coalesce((SELECT sum(n) FROM test SEMI JOIN shared USING (value)) / (SELECT nullif(sum(n), 0) FROM test), 0))",
                      column);
 }
 

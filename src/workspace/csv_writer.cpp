@@ -11,12 +11,10 @@ namespace {
 
 /// As DuckDB decides: an empty text, which would be NULL without, and one that some readers take for a comment too.
 bool needs_quotes(std::string_view text) noexcept {
-  // Every character, without a way out half way: so it is done by vectors.
-  unsigned special = text.empty() ? 1 : 0;
-  for (const char c : text) {
-    special |= static_cast<unsigned>(c == ',') | static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\n') |
-               static_cast<unsigned>(c == '\r') | static_cast<unsigned>(c == '#');
-  }
+  // Every character, without a way out half way, and in bytes: so it is done by vectors.
+  const auto is = [](char c, char which) { return static_cast<std::uint8_t>(c == which ? 1 : 0); };
+  std::uint8_t special = text.empty() ? 1 : 0;
+  for (const char c : text) special |= is(c, ',') | is(c, '"') | is(c, '\n') | is(c, '\r') | is(c, '#');
   return special != 0;
 }
 
