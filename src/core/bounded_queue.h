@@ -25,6 +25,11 @@ class BoundedQueue {
     ready_.notify_one();
     return true;
   }
+  /// Whether a push would wait now.
+  [[nodiscard]] bool full() {
+    const std::lock_guard lock(mutex_);
+    return items_.size() >= capacity_ && !closed_;
+  }
   /// Waits for an item. @return nullopt once the queue is closed and empty.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);

@@ -118,7 +118,7 @@ class CurlTransport final : public Transport {
     for (const auto& slot : slots_) {
       if (!slot->active) continue;
       const auto silence = slot->paused ? milliseconds(0) : std::chrono::floor<milliseconds>(time - slot->last_byte);
-      found.push_back({slot->ticket, silence});
+      found.push_back({slot->ticket, silence, answered_after(*slot)});
     }
     return found;
   }
@@ -200,12 +200,17 @@ class CurlTransport final : public Transport {
       return CURL_WRITEFUNC_PAUSE;
     }
     try {
-      slot.body.append(data, slot.body.size() == 0 ? expected_size(slot) : 0);
+      slot.body.append(data, slot.body.size() <= Body::kFirstBytes ? expected_size(slot) : 0);
     } catch (const std::bad_alloc&) {
       slot.out_of_memory = true;
       return 0;
     }
     return data.size();
+  }
+
+  static std::optional<milliseconds> answered_after(const Slot& slot) {
+    if (!slot.answered) return std::nullopt;
+    return std::chrono::ceil<milliseconds>(slot.first_byte - slot.started);
   }
 
   /// As the server says, 0 if it does not.
@@ -273,7 +278,7 @@ class CurlTransport final : public Transport {
     if (slot.out_of_memory) fail(ErrorCode::kResourceLimit, "fetching: expected memory for an image, found none left");
     Transfer transfer;
     transfer.ticket = slot.ticket;
-    if (slot.answered) transfer.answered_after = std::chrono::ceil<milliseconds>(slot.first_byte - slot.started);
+    transfer.answered_after = answered_after(slot);
     long status = 0;
     curl_easy_getinfo(slot.easy.get(), CURLINFO_RESPONSE_CODE, &status);
     const bool ended_on_error_page = status >= 300 && (result == CURLE_WRITE_ERROR || result == CURLE_PARTIAL_FILE ||

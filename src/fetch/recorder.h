@@ -32,6 +32,8 @@ class Recorder {
 
   /// What the progress counts up to. Before the first add().
   void expect(std::int64_t items) { expected_ = items; }
+  /// Whether add() of a whole image would not wait now.
+  [[nodiscard]] bool has_room() { return !queue_.full(); }
   /// Waits while the threads are behind.
   void add(Fetched&& fetched);
   void add(LocalFile&& file);

@@ -43,25 +43,34 @@ struct Fetched {
 
 /// Fills in the next image that is wanted. @return false if there is none.
 using WantedSource = std::function<bool(Wanted&)>;
-/// Called once for each image, in the order in which they end. What it throws ends the fetch.
+/// Called once for each image. What it throws ends the fetch.
 using FetchedSink = std::function<void(Fetched&&)>;
+/// Whether the sink takes a whole image now without waiting.
+using SinkRoom = std::function<bool()>;
 
 /// Fetches what `source` names through `transport`: hosts take turns, what may help is tried again.
 ///
 /// - Retries wait: exponential backoff with jitter, or what Retry-After asks, which holds back the whole host.
 /// - A transfer that waits for its server does not hold up others: after four times what that host usually takes to
 ///   answer (a second, while that is not known) it no longer counts against `concurrency`, nor against `per_host` while
-///   that host answers others (up to eight times per_host).
+///   that host answers others (up to eight times per_host). Those that wait leave `concurrency` places of most_open()
+///   to hosts that answer.
+/// - Hosts share the places of `concurrency` evenly, however long each transfer holds its own.
 /// - Once a host has answered often, the first try of a URL waits for a byte not much longer than that host usually
 ///   takes to answer; the last try has the whole time-outs.
+/// - Where sixteen URLs in a row of a host that answers others kept us waiting in all their tries, others that wait
+/// have
+///   one try only; every sixteenth of them has all, which may find that this has changed.
 /// - A host that gives no answer to anything for 20 s (60 s where it did before) is down: its other URLs fail at once
 /// with
 ///   the same reason, but for one a minute that looks whether it is back.
 ///
 /// A URL that fails is an outcome, never an exception. Memory: a window of the list (16,384 URLs, up to 131,072 where
 /// hosts hold back), never all of it.
+/// @param has_room  images for which the sink has none wait in the places of transfers, and the network goes on;
+///                  without it the network waits for the sink.
 /// @throws Error kInvalidArgument (settings), kCancelled once a stop was requested.
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,
-               const FetchedSink& sink, const RunContext& context);
+               const FetchedSink& sink, const RunContext& context, const SinkRoom& has_room = {});
 
 }  // namespace imagerank::fetch
