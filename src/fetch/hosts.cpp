@@ -46,6 +46,7 @@ milliseconds quiet_after(const Host& host) {
 }
 
 void Host::note_silent(bool answered, Transport::Clock::time_point now) noexcept {
+  answers_late = answered;
   silent_to_the_end = answered ? 0 : silent_to_the_end + 1;
   if (!answered) last_silent = now;
 }
@@ -58,7 +59,8 @@ bool Host::is_silence_final(Transport::Clock::time_point now) const noexcept {
 
 bool Host::probes_silence() noexcept {
   constexpr unsigned kEvery = 16;
-  return !ready.empty() && ++not_tried_again % kEvery == 0;
+  constexpr std::size_t kMany = 1024;  // else it ends last, and tells nobody
+  return ready.size() >= kMany && ++not_tried_again % kEvery == 0;
 }
 
 bool Host::answers_most(Transport::Clock::time_point now) const noexcept {
@@ -78,13 +80,16 @@ std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings,
   // all is not asked for more.
   constexpr int kMostWaiting = 8;
   if (waiting.full() && !host.answers_most(now)) return nullptr;
-  const int room =
-      host.answers.usual() && is_fresh(host.last_answer, now) ? kMostWaiting * settings.per_host : settings.per_host;
+  const bool answers = host.answers.usual() && is_fresh(host.last_answer, now);
+  const int room = answers ? kMostWaiting * settings.per_host : settings.per_host;
   if (host.live() >= settings.per_host || host.in_flight >= room) return nullptr;
-  // What waits longest ends last: it begins first. URLs that made us wait before leave half of the room to others.
+  // What waits longest ends last: it begins first. URLs that made us wait before leave half of the room to others; and
+  // until one of them was answered, a few are enough to find out whether that happens.
+  constexpr int kScouts = 64;
   const bool others = !host.ready.empty() || !host.failed.empty();
-  const bool silent = !host.silent.empty() && !waiting.full();
-  if (silent && (!others || host.asked_again * 2 < std::min(room, waiting.most))) return &host.silent;
+  const int half = others ? std::min(room, waiting.most) / 2 : room;
+  const int most_again = answers && !host.answers_late ? std::min(half, kScouts) : half;
+  if (!host.silent.empty() && !waiting.full() && host.asked_again < std::max(most_again, 1)) return &host.silent;
   if (host.ready.empty()) return host.failed.empty() ? nullptr : &host.failed;
   return !host.failed.empty() && ++host.turns % 4 == 0 ? &host.failed : &host.ready;
 }

@@ -45,6 +45,7 @@ struct Host {
   bool down = false;
   std::string down_reason;
   Transport::Clock::time_point next_probe;   ///< while down
+  bool answers_late = false;                 ///< the last URL that kept us waiting was answered in the end
   unsigned silent_to_the_end = 0;            ///< URLs in a row that kept us waiting in all their tries
   Transport::Clock::time_point last_silent;  ///< when the last of them ended
   Transport::Clock::time_point last_prompt;  ///< when a try last ended with an answer that did not stop on its way
@@ -61,7 +62,7 @@ struct Host {
   /// Whether URLs that kept us waiting are not worth another try: sixteen in a row, the last of them in the last
   /// minute, had all their tries in vain, and the host answers others.
   [[nodiscard]] bool is_silence_final(Transport::Clock::time_point now) const noexcept;
-  /// Every sixteenth of them has all its tries all the same while there are others to come: this may change.
+  /// Every sixteenth of them has all its tries all the same while many others are to come: this may change.
   [[nodiscard]] bool probes_silence() noexcept;
   [[nodiscard]] bool waiting() const noexcept { return !ready.empty() || !failed.empty() || !silent.empty(); }
 };

@@ -429,6 +429,32 @@ TEST(FetchSchedule, SilenceThatSixteenUrlsKeptToTheEndIsFinal) {
   }
 }
 
+TEST(FetchSchedule, AFewFindOutWhetherSilenceEnds) {
+  std::vector<std::string> urls;
+  for (int i = 0; i < 4000; ++i) urls.push_back(fmt::format("http://h/{}{}", i, i % 10 == 5 ? "slow" : ""));
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 64;
+  settings.retries = 1;
+  settings.first_byte_timeout = milliseconds(2000);
+  for (const bool answers_in_the_end : {false, true}) {
+    FakeTransport transport(
+        [&](const std::string& url, int visit) {
+          return is_slow(url) && (visit == 0 || !answers_in_the_end) ? broken("timeout") : answer(200, small_png());
+        },
+        [](const FakeTransport::Started& started) {
+          return is_slow(started.url) ? started.first_byte_timeout : milliseconds(50);
+        });
+    int tried_twice = 0;
+    for (const Fetched& image : fetch(urls, settings, transport)) tried_twice += image.tries == 2 ? 1 : 0;
+    if (answers_in_the_end) {
+      EXPECT_EQ(tried_twice, 400);
+    } else {
+      EXPECT_GE(tried_twice, 16);
+      EXPECT_LE(tried_twice, 64 + 400 / 16);
+    }
+  }
+}
+
 TEST(FetchSchedule, AHostThatKeepsAllWaitingIsAskedAgain) {
   FakeTransport transport([](const std::string&, int) {
     Transfer transfer = broken("timeout");  // its answers begin, and stop
