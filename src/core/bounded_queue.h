@@ -25,10 +25,9 @@ class BoundedQueue {
     ready_.notify_one();
     return true;
   }
-  /// Whether a push would wait now.
-  [[nodiscard]] bool full() {
+  [[nodiscard]] std::size_t size() {
     const std::lock_guard lock(mutex_);
-    return items_.size() >= capacity_ && !closed_;
+    return items_.size();
   }
   /// Waits for an item. @return nullopt once the queue is closed and empty.
   std::optional<T> pop() {

@@ -50,7 +50,7 @@ void fetch_rows(const workspace::Workspace& workspace, const FetchSettings& sett
   plan.for_each_url([&](const WantedSource& source) {
     fetch_all(
         source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); }, context,
-        [&] { return recorder.has_room(); });
+        [&] { return recorder.backlog(); });
   });
 }
 

@@ -12,8 +12,8 @@
 namespace imagerank::fetch {
 namespace {
 
-/// Items that wait for a thread: enough to keep them busy, few enough that a killed run does little twice.
-constexpr int kQueued = 4;
+/// Items that may wait for a thread: all that may be under way.
+constexpr std::size_t kQueued = kMostOpen;
 
 /// The whole picture at `shorter` pixels on its shorter side.
 images::Image shrink(const images::Image& image, std::int32_t shorter) {
@@ -35,7 +35,7 @@ Recorder::Recorder(const workspace::Workspace& workspace, const FetchSettings& s
       context_(context),
       ledger_(ledger),
       counts_(counts),
-      queue_(static_cast<std::size_t>(std::max(kQueued, context.thread_count()))),
+      queue_(kQueued),
       started_(std::chrono::steady_clock::now()) {
   if (settings.shards > 0) shards_.emplace(workspace, settings.shards);
   for (int i = 0; i < context.thread_count(); ++i) threads_.emplace_back([this] { work(); });

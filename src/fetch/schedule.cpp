@@ -58,25 +58,22 @@ struct Job {
 class Schedule {
  public:
   Schedule(const WantedSource& source, const NetworkSettings& settings, Transport& transport, const FetchedSink& sink,
-           const RunContext& context, const SinkRoom& has_room)
+           const RunContext& context, const SinkBacklog& backlog)
       : source_(source),
         settings_(settings),
         transport_(transport),
         sink_(sink),
         context_(context),
-        has_room_(has_room) {}
+        backlog_(backlog) {}
 
   void run() {
     for (;;) {
-      const bool stopped = context_.stop.stop_requested();
-      const bool ends = stopped || (jobs_in_use_ == 0 && exhausted_);
-      hand_over(ends);
-      if (stopped) context_.check_stop();
-      if (ends) return;
+      context_.check_stop();
+      unstored_ = backlog_ ? static_cast<int>(backlog_()) : 0;
       fill_window();
       wake_due();
       start_some();
-      if (jobs_in_use_ == 0) continue;
+      if (jobs_in_use_ == 0 && exhausted_) return;
       for (Transfer& transfer : transport_.wait(time_to_wait())) end_try(std::move(transfer));
       look_for_quiet();
     }
@@ -166,8 +163,7 @@ class Schedule {
   }
 
   [[nodiscard]] bool has_global_room() const noexcept {
-    const int busy = in_flight_ - quiet_ + static_cast<int>(whole_.size());
-    return busy < settings_.concurrency && in_flight_ < transport_.most_open();
+    return in_flight_ - quiet_ + unstored_ < settings_.concurrency && in_flight_ < transport_.most_open();
   }
 
   /// The other places are for hosts that answer.
@@ -283,8 +279,8 @@ class Schedule {
 
   [[nodiscard]] milliseconds time_to_wait() const {
     constexpr milliseconds kStopPoll(100);
-    constexpr milliseconds kRoomPoll(1);
-    if (!whole_.empty()) return kRoomPoll;
+    constexpr milliseconds kBacklogPoll(1);
+    if (unstored_ > 0 && !has_global_room()) return kBacklogPoll;
     if (later_.empty()) return kStopPoll;
     const auto left = std::chrono::ceil<milliseconds>(later_.top().when - transport_.now());
     return std::clamp(left, milliseconds(0), kStopPoll);
@@ -428,20 +424,7 @@ class Schedule {
     free_.push_back(ticket);
     --jobs_in_use_;
     if (!fetched.ok()) fetched.body.clear();
-    if (has_room_ && fetched.ok() && !fetched.not_modified && (!whole_.empty() || !has_room_())) {
-      whole_.push_back(std::move(fetched));
-    } else {
-      sink_(std::move(fetched));
-    }
-  }
-
-  /// @param all  waits for the sink.
-  void hand_over(bool all) {
-    while (!whole_.empty() && (all || has_room_())) {
-      Fetched fetched = std::move(whole_.front());
-      whole_.pop_front();
-      sink_(std::move(fetched));
-    }
+    sink_(std::move(fetched));
   }
 
   const WantedSource& source_;
@@ -449,9 +432,9 @@ class Schedule {
   Transport& transport_;
   const FetchedSink& sink_;
   const RunContext& context_;
-  const SinkRoom& has_room_;
-  std::deque<Fetched> whole_;  ///< images that wait for the sink; each holds the place of a transfer
-  std::deque<Job> jobs_;       ///< by ticket
+  const SinkBacklog& backlog_;
+  int unstored_ = 0;      ///< the sink's backlog as of this round
+  std::deque<Job> jobs_;  ///< by ticket
   std::vector<std::size_t> free_;
   std::size_t jobs_in_use_ = 0;
   bool exhausted_ = false;
@@ -501,9 +484,9 @@ bool may_pass(std::string_view reason) noexcept {
 }
 
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,
-               const FetchedSink& sink, const RunContext& context, const SinkRoom& has_room) {
+               const FetchedSink& sink, const RunContext& context, const SinkBacklog& backlog) {
   settings.validate();
-  Schedule(source, settings, transport, sink, context, has_room).run();
+  Schedule(source, settings, transport, sink, context, backlog).run();
 }
 
 }  // namespace imagerank::fetch

@@ -45,8 +45,8 @@ struct Fetched {
 using WantedSource = std::function<bool(Wanted&)>;
 /// Called once for each image. What it throws ends the fetch.
 using FetchedSink = std::function<void(Fetched&&)>;
-/// Whether the sink takes a whole image now without waiting.
-using SinkRoom = std::function<bool()>;
+/// Images that the sink was given and has not begun to store.
+using SinkBacklog = std::function<std::size_t()>;
 
 /// Fetches what `source` names through `transport`: hosts take turns, what may help is tried again.
 ///
@@ -67,10 +67,11 @@ using SinkRoom = std::function<bool()>;
 ///
 /// A URL that fails is an outcome, never an exception. Memory: a window of the list (16,384 URLs, up to 131,072 where
 /// hosts hold back), never all of it.
-/// @param has_room  images for which the sink has none wait in the places of transfers, and the network goes on;
-///                  without it the network waits for the sink.
+/// @param backlog  each image of it holds the place of a transfer, so that a process that is killed loses no more
+/// images
+///                 than it has places. Without it the sink stores what it is given.
 /// @throws Error kInvalidArgument (settings), kCancelled once a stop was requested.
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,
-               const FetchedSink& sink, const RunContext& context, const SinkRoom& has_room = {});
+               const FetchedSink& sink, const RunContext& context, const SinkBacklog& backlog = {});
 
 }  // namespace imagerank::fetch
