@@ -86,9 +86,11 @@ std::deque<std::size_t>* next_queue(Host& host, const NetworkSettings& settings,
   // What waits longest ends last: it begins first. URLs that made us wait before leave half of the room to others; and
   // until one of them was answered, a few are enough to find out whether that happens.
   constexpr int kScouts = 64;
+  constexpr int kFewestScouts = 16;
+  const int scouts = std::max(kFewestScouts, kScouts - static_cast<int>(std::min(host.silent_to_the_end, 64U)));
   const bool others = !host.ready.empty() || !host.failed.empty();
   const int half = others ? std::min(room, waiting.most) / 2 : room;
-  const int most_again = answers && !host.answers_late ? std::min(half, kScouts) : half;
+  const int most_again = answers && !host.answers_late ? std::min(half, scouts) : half;
   if (!host.silent.empty() && !waiting.full() && host.asked_again < std::max(most_again, 1)) return &host.silent;
   if (host.ready.empty()) return host.failed.empty() ? nullptr : &host.failed;
   return !host.failed.empty() && ++host.turns % 4 == 0 ? &host.failed : &host.ready;
