@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Times `fetch` against aria2c and curl on the files of FOLDER (fetch_files.py made them), served by nginx on loopback, in
 # turn, and `fetch` on the lists with 30 % trouble: beside all the good URLs (mixed) and in the place of some (replaced).
-# Every run starts with an empty folder in SCRATCH (FOLDER). In memory (SCRATCH=/dev/shm) times are steadier: on a disk ext4
-# looks at what the run before left, and each new file may cost three times as much. Needs nginx, aria2c and curl;
+# Every run starts with an empty folder in SCRATCH (FOLDER); on a disk those before are kept to the end, 4 GB each: ext4 looks
+# at the inodes of what was just removed for each new file, which then costs three times as much. Needs nginx, aria2c, curl;
 # IMAGERANK_BUILD_BENCHMARKS=ON builds trouble_server.
 # RATE (as nginx's limit_rate: 1m) slows each connection down, as a real network does; PEERS=0 leaves the peers out, as RATE
 # does.
 # usage: [RATE=...] [SCRATCH=...] [PEERS=0] benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
 set -euo pipefail
 ulimit -n "$(ulimit -Hn)" # for all servers and clients
-(($# >= 2)) || { sed -n 2,10p "$0" >&2; exit 2; }
+(($# >= 2)) || { sed -n 2,9p "$0" >&2; exit 2; }
 folder=$(realpath "$1") runs=$2 port=${3:-8800}
 root=$(realpath "$(dirname "$0")/..")
 program=${PROGRAM:-$root/imagerank} trouble_server=${TROUBLE_SERVER:-$root/build/release/benchmarks/trouble_server}
@@ -34,6 +34,11 @@ for list in good mixed replaced; do
 done
 awk '{n = split($0, part, "/"); print $0; print "  out=" part[n]}' "$folder/good.txt" >"$scratch/aria2.txt"
 awk '{n = split($0, part, "/"); print "url = \"" $0 "\""; print "output = \"" part[n] "\""}' "$folder/good.txt" >"$scratch/curl.txt"
+empty() { # FOLDER
+  [[ -e $1 ]] || return 0
+  if [[ $(stat -f -c %T "$scratch") == tmpfs ]]; then rm -rf "$1"; else mv "$1" "$scratch/$((++kept))"; fi
+}
+kept=0
 median() { sort -n "$1" | awk '{v[NR] = $1} END {print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2}'; }
 timed() { # NAME COMMAND...; wall time, and CPU time of the command alone
   local name=$1 TIMEFORMAT='%R %U %S'
@@ -47,7 +52,7 @@ timed() { # NAME COMMAND...; wall time, and CPU time of the command alone
 fetch() { # LIST NAME OPTION...
   local list=$1 name=$2
   shift 2
-  rm -rf "$scratch/world"
+  empty "$scratch/world"
   cp -r "$scratch/$list" "$scratch/world"
   timed "$name" "$program" fetch --data "$scratch/world" --allow-local --concurrency 64 --per-host 128 --json "$@"
 }
@@ -58,11 +63,13 @@ for ((run = 0; run < runs; ++run)); do
   fetch replaced replaced "${trouble_options[@]}"
   [[ -z ${RATE:-} && ${PEERS:-1} == 1 ]] || continue
   fetch good decode --verify decode
-  rm -rf "$scratch/world" "$scratch/peer" && mkdir "$scratch/peer"
+  empty "$scratch/world"
+  mkdir "$scratch/peer"
   timed aria2c aria2c -q -x16 -j64 --file-allocation=none -d "$scratch/peer" -i "$scratch/aria2.txt"
-  rm -rf "$scratch/peer" && mkdir "$scratch/peer"
+  empty "$scratch/peer"
+  mkdir "$scratch/peer"
   (cd "$scratch/peer" && timed curl curl -s --parallel --parallel-max 64 -K "$scratch/curl.txt")
-  rm -rf "$scratch/peer"
+  empty "$scratch/peer"
 done
 files=$(wc -l <"$folder/good.txt")
 ours=$(median "$scratch/imagerank.times")
