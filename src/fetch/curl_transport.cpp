@@ -22,6 +22,8 @@ namespace {
 
 class CurlTransport;
 
+constexpr std::size_t kBufferBytes = 65536;  // of each transfer in libcurl
+
 /// Transfers at once that the process's limit of open files allows: each may have a socket, and two more while its name
 /// is looked up; as many connections again are kept idle.
 int most_transfers() noexcept {
@@ -230,9 +232,12 @@ class CurlTransport final : public Transport {
 
   void resume_paused() {
     if (paused_ == 0) return;
+    // Only where what libcurl holds back fits: it would be paused again, and what is held back copied each time.
+    constexpr std::size_t kHeldBack = kBufferBytes;
+    const std::uint64_t oldest = oldest_order();
     for (const auto& slot : slots_) {
       if (!slot->active || !slot->paused) continue;
-      if (budget_.used() >= settings_.max_buffered_bytes && slot->order != oldest_order()) continue;
+      if (budget_.used() + kHeldBack > settings_.max_buffered_bytes && slot->order != oldest) continue;
       slot->paused = false;  // before: the callback may run inside and pause again
       --paused_;
       slot->last_byte = now();
@@ -384,7 +389,7 @@ class CurlTransport final : public Transport {
     http::set_option(easy, CURLOPT_HEADERDATA, static_cast<void*>(&slot));
     http::set_option(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlTransport::on_socket);
     http::set_option(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&slot));
-    http::set_option(easy, CURLOPT_BUFFERSIZE, 65536L);
+    http::set_option(easy, CURLOPT_BUFFERSIZE, static_cast<long>(kBufferBytes));
     http::set_option(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     http::set_option(easy, CURLOPT_DNS_CACHE_TIMEOUT, 600L);
     http::set_option(easy, CURLOPT_NOSIGNAL, 1L);
