@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes COUNT whole JPEG files of 30 to 300 KB, each different, below FOLDER/files: pictures of SOURCE with random comment
-segments. Also FOLDER/good.txt and FOLDER/mixed.txt: URLs below BASE; in mixed, for every 7 good ones 3 that are dead (404,
-refused), stall (no answer, half an answer) or lie (a page, a cut file, a wrong length); nginx serves those that it can,
-trouble_server below TROUBLE the others.
+segments. Also lists of URLs: good.txt, all of them below BASE; mixed.txt, the same and for every 7 of them 3 that are dead
+(404, refused), stall (no answer, half an answer) or lie (a page, a cut file, a wrong length); replaced.txt, COUNT URLs of
+which 7 of 10 are good. nginx serves what it can, trouble_server below TROUBLE the others.
 usage: fetch_files.py SOURCE FOLDER COUNT BASE TROUBLE"""
 import os
 import pathlib
@@ -36,7 +36,9 @@ for i in range(count * 3 // 7):
 (folder / "cut.jpg").write_bytes(pictures[0][: len(pictures[0]) // 2])
 mixed = good + bad
 rng.shuffle(mixed)
-(folder / "good.txt").write_text("".join(url + "\n" for url in good))
-(folder / "mixed.txt").write_text("".join(url + "\n" for url in mixed))
+replaced = rng.sample(good, count - count * 3 // 10) + rng.sample(bad, count * 3 // 10)
+rng.shuffle(replaced)
+for name, urls in (("good", good), ("mixed", mixed), ("replaced", replaced)):
+    (folder / f"{name}.txt").write_text("".join(url + "\n" for url in urls))
 print(f"{count} files, {sum(os.path.getsize(folder / 'files' / '/'.join(u.split('/')[-2:])) for u in good) / 1e9:.2f} GB; "
       f"{len(bad)} URLs with trouble")

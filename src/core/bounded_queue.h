@@ -25,6 +25,10 @@ class BoundedQueue {
     ready_.notify_one();
     return true;
   }
+  [[nodiscard]] std::size_t size() {
+    const std::lock_guard lock(mutex_);
+    return items_.size();
+  }
   /// Waits for an item. @return nullopt once the queue is closed and empty.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);

@@ -6,7 +6,8 @@ namespace imagerank::fetch {
 namespace {
 
 constexpr std::size_t kKept = 32;
-constexpr std::size_t kMostKeptBytes = std::size_t{1} << 20;  // of one
+constexpr std::size_t kLeastKeptBytes = std::size_t{1} << 14;  // of one: small memory is had at once
+constexpr std::size_t kMostKeptBytes = std::size_t{1} << 20;   // of one
 
 }  // namespace
 
@@ -19,7 +20,7 @@ std::string ByteBudget::take_memory() noexcept {
 }
 
 void ByteBudget::give_back_memory(std::string&& memory) noexcept {
-  if (memory.capacity() > kMostKeptBytes) return;
+  if (memory.capacity() < kLeastKeptBytes || memory.capacity() > kMostKeptBytes) return;
   memory.clear();
   const std::lock_guard lock(mutex_);
   if (memory_.size() == kKept) return;
@@ -31,11 +32,14 @@ void ByteBudget::give_back_memory(std::string&& memory) noexcept {
 }
 
 void Body::append(std::string_view data, std::size_t expected) {
-  // As much as the server says is to come, within reason: a body that grows by doubling is copied again and again.
+  // As much as the server says is to come, within reason: a body that grows by doubling is copied again and again. But
+  // not for its first bytes: nothing may follow, and a thousand transfers may wait for more.
   constexpr std::size_t kMostReserved = std::size_t{1} << 22;
-  if (bytes_.empty()) {
-    if (budget_ != nullptr) bytes_ = budget_->take_memory();
-    bytes_.reserve(std::min(expected, kMostReserved));
+  if (bytes_.size() <= kFirstBytes && bytes_.size() + data.size() > kFirstBytes) {
+    std::string memory = budget_ != nullptr ? budget_->take_memory() : std::string();
+    memory.reserve(std::min(expected, kMostReserved));
+    memory.append(bytes_);
+    bytes_.swap(memory);
   }
   bytes_.append(data);
   if (budget_ != nullptr) budget_->take(data.size());

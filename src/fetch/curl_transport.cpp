@@ -22,6 +22,8 @@ namespace {
 
 class CurlTransport;
 
+constexpr std::size_t kBufferBytes = 65536;  // of each transfer in libcurl
+
 /// Transfers at once that the process's limit of open files allows: each may have a socket, and two more while its name
 /// is looked up; as many connections again are kept idle.
 int most_transfers() noexcept {
@@ -118,7 +120,7 @@ class CurlTransport final : public Transport {
     for (const auto& slot : slots_) {
       if (!slot->active) continue;
       const auto silence = slot->paused ? milliseconds(0) : std::chrono::floor<milliseconds>(time - slot->last_byte);
-      found.push_back({slot->ticket, silence});
+      found.push_back({slot->ticket, silence, answered_after(*slot)});
     }
     return found;
   }
@@ -200,12 +202,17 @@ class CurlTransport final : public Transport {
       return CURL_WRITEFUNC_PAUSE;
     }
     try {
-      slot.body.append(data, slot.body.size() == 0 ? expected_size(slot) : 0);
+      slot.body.append(data, slot.body.size() <= Body::kFirstBytes ? expected_size(slot) : 0);
     } catch (const std::bad_alloc&) {
       slot.out_of_memory = true;
       return 0;
     }
     return data.size();
+  }
+
+  static std::optional<milliseconds> answered_after(const Slot& slot) {
+    if (!slot.answered) return std::nullopt;
+    return std::chrono::ceil<milliseconds>(slot.first_byte - slot.started);
   }
 
   /// As the server says, 0 if it does not.
@@ -225,9 +232,12 @@ class CurlTransport final : public Transport {
 
   void resume_paused() {
     if (paused_ == 0) return;
+    // Only where what libcurl holds back fits: it would be paused again, and what is held back copied each time.
+    constexpr std::size_t kHeldBack = kBufferBytes;
+    const std::uint64_t oldest = oldest_order();
     for (const auto& slot : slots_) {
       if (!slot->active || !slot->paused) continue;
-      if (budget_.used() >= settings_.max_buffered_bytes && slot->order != oldest_order()) continue;
+      if (budget_.used() + kHeldBack > settings_.max_buffered_bytes && slot->order != oldest) continue;
       slot->paused = false;  // before: the callback may run inside and pause again
       --paused_;
       slot->last_byte = now();
@@ -273,7 +283,7 @@ class CurlTransport final : public Transport {
     if (slot.out_of_memory) fail(ErrorCode::kResourceLimit, "fetching: expected memory for an image, found none left");
     Transfer transfer;
     transfer.ticket = slot.ticket;
-    if (slot.answered) transfer.answered_after = std::chrono::ceil<milliseconds>(slot.first_byte - slot.started);
+    transfer.answered_after = answered_after(slot);
     long status = 0;
     curl_easy_getinfo(slot.easy.get(), CURLINFO_RESPONSE_CODE, &status);
     const bool ended_on_error_page = status >= 300 && (result == CURLE_WRITE_ERROR || result == CURLE_PARTIAL_FILE ||
@@ -379,7 +389,7 @@ class CurlTransport final : public Transport {
     http::set_option(easy, CURLOPT_HEADERDATA, static_cast<void*>(&slot));
     http::set_option(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlTransport::on_socket);
     http::set_option(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&slot));
-    http::set_option(easy, CURLOPT_BUFFERSIZE, 65536L);
+    http::set_option(easy, CURLOPT_BUFFERSIZE, static_cast<long>(kBufferBytes));
     http::set_option(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     http::set_option(easy, CURLOPT_DNS_CACHE_TIMEOUT, 600L);
     http::set_option(easy, CURLOPT_NOSIGNAL, 1L);

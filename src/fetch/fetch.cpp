@@ -49,7 +49,8 @@ void fetch_rows(const workspace::Workspace& workspace, const FetchSettings& sett
   const auto transport = make_curl_transport(settings.network, budget);
   plan.for_each_url([&](const WantedSource& source) {
     fetch_all(
-        source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); }, context);
+        source, settings.network, *transport, [&](Fetched&& fetched) { recorder.add(std::move(fetched)); }, context,
+        [&] { return recorder.backlog(); });
   });
 }
 

@@ -12,8 +12,8 @@
 namespace imagerank::fetch {
 namespace {
 
-/// Items that wait for a thread: enough to keep them busy, few enough that a killed run does little twice.
-constexpr std::size_t kQueued = 4;
+/// Items that may wait for a thread: all that may be under way.
+constexpr std::size_t kQueued = kMostOpen;
 
 /// The whole picture at `shorter` pixels on its shorter side.
 images::Image shrink(const images::Image& image, std::int32_t shorter) {

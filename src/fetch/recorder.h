@@ -32,7 +32,9 @@ class Recorder {
 
   /// What the progress counts up to. Before the first add().
   void expect(std::int64_t items) { expected_ = items; }
-  /// Waits while the threads are behind.
+  /// Items that wait for a thread.
+  [[nodiscard]] std::size_t backlog() { return queue_.size(); }
+  /// Waits while the threads are far behind: whoever looks at backlog() has no need to.
   void add(Fetched&& fetched);
   void add(LocalFile&& file);
   /// A row that needs no look at a file. @param known  the row says so already.

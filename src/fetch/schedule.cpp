@@ -45,20 +45,31 @@ struct Job {
   Wanted wanted;
   Host* host = nullptr;
   int tries = 0;
-  bool quiet = false;   ///< under way, and waiting for its server
-  bool silent = false;  ///< its last try waited in vain: the next counts as quiet from the start
+  bool quiet = false;     ///< under way, and waiting for its server
+  bool unsure = false;    ///< may have to wait
+  bool answered = false;  ///< the host knows when this try was
+  bool noted = false;     ///< the host knows whether this try had to wait
+  bool silent = false;    ///< its last try waited in vain: the next counts as quiet from the start
+  std::string reason;     ///< of that last try
+  bool probes = false;    ///< it has all its tries, whatever others came to
   Clock::time_point started;
 };
 
 class Schedule {
  public:
   Schedule(const WantedSource& source, const NetworkSettings& settings, Transport& transport, const FetchedSink& sink,
-           const RunContext& context)
-      : source_(source), settings_(settings), transport_(transport), sink_(sink), context_(context) {}
+           const RunContext& context, const SinkBacklog& backlog)
+      : source_(source),
+        settings_(settings),
+        transport_(transport),
+        sink_(sink),
+        context_(context),
+        backlog_(backlog) {}
 
   void run() {
     for (;;) {
       context_.check_stop();
+      unstored_ = backlog_ ? static_cast<int>(backlog_()) : 0;
       fill_window();
       wake_due();
       start_some();
@@ -132,7 +143,7 @@ class Schedule {
   }
 
   void take_turn(Host& host) {
-    if (host.in_turn || next_queue(host, settings_, transport_.now()) == nullptr) return;
+    if (host.in_turn || next_queue(host, settings_, transport_.now(), {0, most_waiting()}) == nullptr) return;
     host.in_turn = true;
     turn_.push_back(&host);
   }
@@ -152,14 +163,32 @@ class Schedule {
   }
 
   [[nodiscard]] bool has_global_room() const noexcept {
-    return in_flight_ - quiet_ < settings_.concurrency && in_flight_ < transport_.most_open();
+    return in_flight_ - quiet_ + unstored_ < settings_.concurrency && in_flight_ < transport_.most_open();
+  }
+
+  /// The other places are for hosts that answer.
+  [[nodiscard]] int most_waiting() const noexcept {
+    const int most = transport_.most_open();
+    return most - std::min(settings_.concurrency, most / 4);
+  }
+
+  /// Places that each host may have while others want some too: one that is slow to answer holds each for longer, and
+  /// by turns alone would have nearly all of them.
+  [[nodiscard]] int fair_share() const noexcept {
+    const int hosts = static_cast<int>(turn_.size());
+    return (settings_.concurrency + hosts - 1) / hosts;
   }
 
   void start_some() {
     const auto now = transport_.now();
     while (has_global_room() && !turn_.empty()) {
       Host& host = *turn_.front();
+      const bool has_its_share = host.live() >= fair_share();  // not all have: together they have less than all
       turn_.pop_front();
+      if (has_its_share) {
+        turn_.push_back(&host);
+        continue;
+      }
       host.in_turn = false;
       if (host.down && now < host.next_probe) {
         fail_waiting(host);
@@ -170,13 +199,35 @@ class Schedule {
         later_.push({host.not_before, kWholeHost, &host});
         continue;
       }
-      auto* const queue = next_queue(host, settings_, now);
-      if (queue == nullptr) continue;
+      auto* const queue = next_queue(host, settings_, now, {quiet_ + unsure_, most_waiting()});
+      if (queue == nullptr) {
+        if (next_queue(host, settings_, now, {0, most_waiting()}) != nullptr) hold(host);
+        continue;
+      }
       if (host.down) host.next_probe = now + kProbeInterval;
       const std::size_t ticket = queue->front();
       queue->pop_front();
-      start(host, ticket);
+      if (queue == &host.silent && !is_worth_another_try(jobs_[ticket])) {
+        give_up(ticket);
+      } else {
+        start(host, ticket);
+      }
       take_turn(host);
+    }
+  }
+
+  /// For a while: what it has may have to wait, and there is no room for that.
+  void hold(Host& host) {
+    host.in_turn = true;
+    held_.push_back(&host);
+  }
+
+  /// As many as there may be room for.
+  void release() {
+    constexpr int kLeast = 64;  // some may have begun to answer
+    for (int count = std::max(kLeast, most_waiting() - quiet_ - unsure_); count > 0 && !held_.empty(); --count) {
+      turn_.push_back(held_.front());
+      held_.pop_front();
     }
   }
 
@@ -189,7 +240,27 @@ class Schedule {
                       patience(host, job.tries, settings_.retries, settings_.first_byte_timeout),
                       patience(host, job.tries, settings_.retries, settings_.stall_timeout), job.silent});
     ++job.tries;
+    job.noted = job.silent;
+    host.asked_again += job.silent ? 1 : 0;
+    job.answered = false;
+    job.unsure = !host.answers_most(job.started);
+    unsure_ += job.unsure ? 1 : 0;
     set_quiet(job, job.silent);
+  }
+
+  [[nodiscard]] bool is_worth_another_try(Job& job) const {
+    if (job.probes || !job.host->is_silence_final(transport_.now())) return true;
+    job.probes = job.host->probes_silence();
+    return job.probes;
+  }
+
+  void give_up(std::size_t ticket) {
+    const Job& job = jobs_[ticket];
+    Fetched fetched;
+    fetched.tries = job.tries;
+    fetched.reason = job.reason;
+    fetched.detail = kSilenceIsFinal;
+    finish(ticket, std::move(fetched));
   }
 
   /// All that waits for a host that is down.
@@ -208,6 +279,8 @@ class Schedule {
 
   [[nodiscard]] milliseconds time_to_wait() const {
     constexpr milliseconds kStopPoll(100);
+    constexpr milliseconds kBacklogPoll(1);
+    if (unstored_ > 0 && !has_global_room()) return kBacklogPoll;
     if (later_.empty()) return kStopPoll;
     const auto left = std::chrono::ceil<milliseconds>(later_.top().when - transport_.now());
     return std::clamp(left, milliseconds(0), kStopPoll);
@@ -215,22 +288,29 @@ class Schedule {
 
   /// Marks the transfers that wait for a byte, which makes room for others.
   void look_for_quiet() {
-    constexpr milliseconds kInterval(20);
+    constexpr milliseconds kInterval(10);
     const auto now = transport_.now();
     if (now - last_look_ < kInterval) return;
     last_look_ = now;
     for (const Silence& silence : transport_.silences()) {
       Job& job = jobs_[silence.ticket];
+      if (silence.answered_after) note_answer(job, *silence.answered_after);
       const bool quiet = job.silent || silence.time > quiet_after(*job.host);
       if (quiet == job.quiet) continue;
       set_quiet(job, quiet);
+      if (!job.noted && !job.answered) {
+        job.noted = true;
+        job.host->note_try(true);
+      }
       take_turn(*job.host);
     }
+    release();
   }
 
   void set_quiet(Job& job, bool quiet) {
     if (job.quiet == quiet) return;
     job.quiet = quiet;
+    if (job.unsure) unsure_ += quiet ? -1 : 1;
     quiet_ += quiet ? 1 : -1;
     job.host->quiet += quiet ? 1 : -1;
   }
@@ -240,7 +320,13 @@ class Schedule {
     Job& job = jobs_[ticket];
     Host& host = *job.host;
     set_quiet(job, false);
+    unsure_ -= job.unsure ? 1 : 0;
+    if (!job.noted) host.note_try(transfer.reason == "timeout");
+    const bool was_silent = job.silent;
+    host.asked_again -= was_silent ? 1 : 0;
     job.silent = !transfer.answered_after || transfer.reason == "timeout";
+    if (job.silent) job.reason = transfer.reason;
+    if (was_silent && (!job.silent || job.tries > settings_.retries)) host.note_silent(!job.silent, transport_.now());
     --host.in_flight;
     --in_flight_;
     note_behaviour(host, job, transfer);
@@ -277,7 +363,15 @@ class Schedule {
     }
   }
 
-  void note_behaviour(Host& host, const Job& job, const Transfer& transfer) {
+  /// Once for each try: as soon as it is known, since the rest of an answer may be long in coming.
+  void note_answer(Job& job, milliseconds after) {
+    if (job.answered) return;
+    job.answered = true;
+    job.host->last_answer = transport_.now();
+    job.host->answers.add(after);
+  }
+
+  void note_behaviour(Host& host, Job& job, const Transfer& transfer) {
     const auto now = transport_.now();
     if (!transfer.answered_after) {
       if (job.started <= host.last_answer) return;
@@ -288,17 +382,22 @@ class Schedule {
       host.next_probe = now + kProbeInterval;
       return;
     }
+    note_answer(job, *transfer.answered_after);
     host.last_answer = now;
     host.silent_in_a_row = 0;
     host.down = false;
-    host.answers.add(*transfer.answered_after);
+    if (transfer.reason != "timeout") host.last_prompt = now;
   }
 
   /// @return false if there is no try left or the server asks for more patience than the settings allow.
   bool retry_later(std::size_t ticket, Fetched& fetched, std::optional<milliseconds> retry_after) {
-    const Job& job = jobs_[ticket];
+    Job& job = jobs_[ticket];
     Host& host = *job.host;
     if (job.tries > settings_.retries || host.down) return false;
+    if (job.silent && !is_worth_another_try(job)) {
+      fetched.detail = kSilenceIsFinal;
+      return false;
+    }
     // Half fixed, half random, so that what failed together does not come back together.
     const double doubled = static_cast<double>(settings_.backoff.count()) * std::exp2(std::min(job.tries - 1, 30));
     const double capped = std::min(doubled, static_cast<double>(settings_.max_backoff.count()));
@@ -333,19 +432,24 @@ class Schedule {
   Transport& transport_;
   const FetchedSink& sink_;
   const RunContext& context_;
+  const SinkBacklog& backlog_;
+  int unstored_ = 0;      ///< the sink's backlog as of this round
   std::deque<Job> jobs_;  ///< by ticket
   std::vector<std::size_t> free_;
   std::size_t jobs_in_use_ = 0;
   bool exhausted_ = false;
   std::unordered_map<std::string, Host> hosts_;  // node-based: pointers into it stay
   std::deque<Host*> turn_;                       ///< hosts that have something ready, asked one after the other
+  std::deque<Host*> held_;                       ///< those for which there is no room now; in_turn too
   std::priority_queue<Later, std::vector<Later>, std::greater<>> later_;
   int in_flight_ = 0;
   int quiet_ = 0;
+  int unsure_ = 0;  ///< not quiet, but may be soon: of hosts that do not answer most
   std::uint64_t retries_ = 0;
   Clock::time_point last_look_;
 
   static constexpr std::chrono::seconds kProbeInterval{60};
+  static constexpr const char* kSilenceIsFinal = "no answer, as from others of its host in all their tries";
 };
 
 }  // namespace
@@ -380,9 +484,9 @@ bool may_pass(std::string_view reason) noexcept {
 }
 
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,
-               const FetchedSink& sink, const RunContext& context) {
+               const FetchedSink& sink, const RunContext& context, const SinkBacklog& backlog) {
   settings.validate();
-  Schedule(source, settings, transport, sink, context).run();
+  Schedule(source, settings, transport, sink, context, backlog).run();
 }
 
 }  // namespace imagerank::fetch

@@ -43,25 +43,35 @@ struct Fetched {
 
 /// Fills in the next image that is wanted. @return false if there is none.
 using WantedSource = std::function<bool(Wanted&)>;
-/// Called once for each image, in the order in which they end. What it throws ends the fetch.
+/// Called once for each image. What it throws ends the fetch.
 using FetchedSink = std::function<void(Fetched&&)>;
+/// Images that the sink was given and has not begun to store.
+using SinkBacklog = std::function<std::size_t()>;
 
 /// Fetches what `source` names through `transport`: hosts take turns, what may help is tried again.
 ///
 /// - Retries wait: exponential backoff with jitter, or what Retry-After asks, which holds back the whole host.
 /// - A transfer that waits for its server does not hold up others: after four times what that host usually takes to
 ///   answer (a second, while that is not known) it no longer counts against `concurrency`, nor against `per_host` while
-///   that host answers others (up to eight times per_host).
+///   that host answers others (up to eight times per_host). Those that wait leave `concurrency` places of most_open()
+///   to hosts that answer.
+/// - Hosts share the places of `concurrency` evenly, however long each transfer holds its own.
 /// - Once a host has answered often, the first try of a URL waits for a byte not much longer than that host usually
 ///   takes to answer; the last try has the whole time-outs.
+/// - Where sixteen URLs in a row of a host that answers others kept us waiting in all their tries, others that wait
+/// have
+///   one try only; every sixteenth of them has all, which may find that this has changed.
 /// - A host that gives no answer to anything for 20 s (60 s where it did before) is down: its other URLs fail at once
 /// with
 ///   the same reason, but for one a minute that looks whether it is back.
 ///
 /// A URL that fails is an outcome, never an exception. Memory: a window of the list (16,384 URLs, up to 131,072 where
 /// hosts hold back), never all of it.
+/// @param backlog  each image of it holds the place of a transfer, so that a process that is killed loses no more
+/// images
+///                 than it has places. Without it the sink stores what it is given.
 /// @throws Error kInvalidArgument (settings), kCancelled once a stop was requested.
 void fetch_all(const WantedSource& source, const NetworkSettings& settings, Transport& transport,
-               const FetchedSink& sink, const RunContext& context);
+               const FetchedSink& sink, const RunContext& context, const SinkBacklog& backlog = {});
 
 }  // namespace imagerank::fetch

@@ -82,7 +82,8 @@ class Body {
   }
   ~Body() { clear(); }
 
-  /// @param expected  bytes that are to come in all, as far as known.
+  static constexpr std::size_t kFirstBytes = 4096;
+  /// @param expected  bytes that are to come in all, as far as known; read where the body has kFirstBytes or fewer.
   void append(std::string_view data, std::size_t expected);
   void clear() noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
@@ -124,6 +125,7 @@ struct Transfer {
 struct Silence {
   std::size_t ticket = 0;
   milliseconds time{0};
+  std::optional<milliseconds> answered_after;  ///< as Transfer has it, as soon as the answer has begun
 };
 
 /// What moves bytes: libcurl, or a fake that injects faults. Not thread-safe.

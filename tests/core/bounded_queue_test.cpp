@@ -43,7 +43,9 @@ TEST(BoundedQueue, CloseFreesAWaitingProducer) {
   std::jthread producer([&] { EXPECT_FALSE(queue.push(2)); });
   queue.close();
   producer.join();
+  EXPECT_EQ(queue.size(), 1U);
   EXPECT_EQ(queue.pop(), 1);
+  EXPECT_EQ(queue.size(), 0U);
   EXPECT_EQ(queue.pop(), std::nullopt);
 }
 

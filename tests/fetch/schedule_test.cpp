@@ -55,13 +55,14 @@ class FakeTransport : public Transport {
       running_.erase(running_.begin());
       --per_host_[ended.url.host_key()];
       done.push_back(script_(ended.url.text, visits_[ended.url.text]++));
+      if (done.back().answered_after) done.back().answered_after = time_ - ended.began;
       done.back().ticket = ended.ticket;
     }
     return done;
   }
   [[nodiscard]] std::vector<Silence> silences() const override {
     std::vector<Silence> found;
-    for (const auto& [ends, running] : running_) found.push_back({running.ticket, time_ - running.began});
+    for (const auto& [ends, running] : running_) found.push_back({running.ticket, time_ - running.began, std::nullopt});
     return found;
   }
   [[nodiscard]] Clock::time_point now() const override { return Clock::time_point(time_); }
@@ -334,9 +335,162 @@ TEST(FetchSchedule, TransfersThatWaitHoldNobodyUp) {
   EXPECT_LT(last_fast.count(), 1000 + 4900 + 40 * 80 / 4);
   for (std::size_t i = 0; i < images.size(); ++i) {
     EXPECT_EQ(images[i].reason, i % 50 == 5 ? "timeout" : "") << i;
-    EXPECT_EQ(images[i].tries, i % 50 == 5 ? 2 : 1) << i;
+    EXPECT_LE(images[i].tries, i % 50 == 5 ? 2 : 1) << i;
   }
   EXPECT_LE(transport.most_per_host, 8U * 4);
+}
+
+TEST(FetchSchedule, ASlowHostHoldsItsShareOfThePlacesOnly) {
+  // By turns alone the host that takes 900 ms has nearly all 8 places, and the other one is asked for some 30 in 4 s.
+  std::vector<std::string> urls = many("slow", 40);
+  const auto fast = many("fast", 400);
+  urls.insert(urls.end(), fast.begin(), fast.end());
+  FakeTransport transport(
+      [](const std::string&, int) { return answer(200, small_png()); },
+      [](const FakeTransport::Started& started) { return milliseconds(is_slow(started.url) ? 900 : 10); });
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 8;
+  for (const Fetched& image : fetch(urls, settings, transport)) EXPECT_TRUE(image.ok());
+  milliseconds last_fast{0};
+  for (const auto& started : transport.started) {
+    if (!is_slow(started.url)) last_fast = started.at;
+  }
+  EXPECT_LT(last_fast.count(), 1000 + 400 * 10 / 4 + 200);
+  EXPECT_EQ(transport.most_at_once, 8U);
+}
+
+TEST(FetchSchedule, WhatWaitsLeavesPlacesToHostsThatAnswer) {
+  class Narrow final : public FakeTransport {
+   public:
+    using FakeTransport::FakeTransport;
+    [[nodiscard]] int most_open() const noexcept override { return 40; }
+  };
+  std::vector<std::string> urls;
+  for (int i = 0; i < 20; ++i) {
+    const auto mute = many(fmt::format("mute{}", i), 10);
+    urls.insert(urls.end(), mute.begin(), mute.end());
+  }
+  const auto good = many("good", 1000);
+  urls.insert(urls.end(), good.begin(), good.end());
+  const auto is_mute = [](const std::string& url) { return url.starts_with("http://mute"); };
+  Narrow transport(
+      [&](const std::string& url, int) { return is_mute(url) ? broken("timeout") : answer(200, small_png()); },
+      [&](const FakeTransport::Started& started) {
+        return is_mute(started.url) ? started.first_byte_timeout : milliseconds(10);
+      });
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 10;
+  const auto images = fetch(urls, settings, transport);
+  for (std::size_t i = 0; i < images.size(); ++i) EXPECT_EQ(images[i].reason, i < 200 ? "timeout" : "") << i;
+  milliseconds last_good{0};
+  for (const auto& started : transport.started) {
+    if (!is_mute(started.url)) last_good = started.at;
+  }
+  // Each mute host is known to be slow after a second; in three 30 of them wait, as many as may. Their time is 15 s.
+  EXPECT_LT(last_good.count(), 1000 + 3000 + 1000 * 10 / 10 + 500);
+  EXPECT_EQ(transport.most_at_once, 40U);
+}
+
+TEST(FetchSchedule, SilenceThatSixteenUrlsKeptToTheEndIsFinal) {
+  std::vector<std::string> urls;
+  for (int i = 0; i < 8000; ++i) urls.push_back(fmt::format("http://h/{}{}", i, i % 10 == 5 ? "slow" : ""));
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 4;
+  settings.retries = 1;
+  settings.first_byte_timeout = milliseconds(2000);
+  const FakeTransport::Latency latency = [](const FakeTransport::Started& started) {
+    return is_slow(started.url) && started.first_byte_timeout < milliseconds(2000) ? milliseconds(1000)
+                                                                                   : milliseconds(10);
+  };
+  for (const bool answers_in_the_end : {false, true}) {
+    FakeTransport transport(
+        [&](const std::string& url, int visit) {
+          return is_slow(url) && (visit == 0 || !answers_in_the_end) ? broken("timeout") : answer(200, small_png());
+        },
+        latency);
+    const auto images = fetch(urls, settings, transport);
+    int tried_once = 0;
+    int tried_twice = 0;
+    for (std::size_t i = 5; i < images.size(); i += 10) {
+      EXPECT_EQ(images[i].reason, answers_in_the_end ? "" : "timeout");
+      tried_once += images[i].tries == 1 ? 1 : 0;
+      tried_twice += images[i].tries == 2 ? 1 : 0;
+      if (images[i].tries == 1) {
+        EXPECT_THAT(images[i].detail, ::testing::HasSubstr("others of its host"));
+      }
+    }
+    EXPECT_EQ(tried_once + tried_twice, 800);
+    if (answers_in_the_end) {
+      EXPECT_EQ(tried_once, 0);
+    } else {
+      EXPECT_GE(tried_twice, 16 + 700 / 16 / 2) << "some look whether it is still so";
+      EXPECT_LE(tried_twice, 250);
+    }
+  }
+}
+
+TEST(FetchSchedule, AFewFindOutWhetherSilenceEnds) {
+  std::vector<std::string> urls;
+  for (int i = 0; i < 4000; ++i) urls.push_back(fmt::format("http://h/{}{}", i, i % 10 == 5 ? "slow" : ""));
+  NetworkSettings settings;
+  settings.concurrency = settings.per_host = 64;
+  settings.retries = 1;
+  settings.first_byte_timeout = milliseconds(2000);
+  for (const bool answers_in_the_end : {false, true}) {
+    FakeTransport transport(
+        [&](const std::string& url, int visit) {
+          return is_slow(url) && (visit == 0 || !answers_in_the_end) ? broken("timeout") : answer(200, small_png());
+        },
+        [](const FakeTransport::Started& started) {
+          return is_slow(started.url) ? started.first_byte_timeout : milliseconds(50);
+        });
+    int tried_twice = 0;
+    for (const Fetched& image : fetch(urls, settings, transport)) tried_twice += image.tries == 2 ? 1 : 0;
+    if (answers_in_the_end) {
+      EXPECT_EQ(tried_twice, 400);
+    } else {
+      EXPECT_GE(tried_twice, 16);
+      EXPECT_LE(tried_twice, 64 + 400 / 16);
+    }
+  }
+}
+
+TEST(FetchSchedule, AHostThatKeepsAllWaitingIsAskedAgain) {
+  FakeTransport transport([](const std::string&, int) {
+    Transfer transfer = broken("timeout");  // its answers begin, and stop
+    transfer.answered_after = milliseconds(10);
+    return transfer;
+  });
+  NetworkSettings settings;
+  settings.retries = 2;
+  for (const Fetched& image : fetch(many("h", 100), settings, transport)) EXPECT_EQ(image.tries, 3);
+}
+
+TEST(FetchSchedule, ImagesThatWaitToBeStoredHoldPlaces) {
+  std::vector<std::string> urls = many("good", 100);
+  const auto dead = many("dead", 100);
+  urls.insert(urls.end(), dead.begin(), dead.end());
+  FakeTransport transport([](const std::string& url, int) {
+    return url.starts_with("http://dead") ? answer(404) : answer(200, small_png());
+  });
+  NetworkSettings settings;
+  settings.concurrency = 8;
+  const Transport::Clock::time_point stores(milliseconds(5000));
+  std::size_t early = 0;
+  std::size_t good = 0;
+  fetch_all(
+      source_of(urls), settings, transport,
+      [&](Fetched&& image) {
+        good += image.ok() ? 1 : 0;
+        early += image.ok() && transport.now() < stores ? 1 : 0;
+      },
+      {}, [&] { return transport.now() < stores ? early : 0; });
+  EXPECT_EQ(good, 100U);
+  EXPECT_EQ(early, 8U);
+  const auto dead_before = std::ranges::count_if(transport.started, [](const FakeTransport::Started& started) {
+    return started.url.starts_with("http://dead") && started.at < milliseconds(2000);
+  });
+  EXPECT_GE(dead_before, 4) << "until images that wait have all places";
 }
 
 TEST(FetchSchedule, WhoIsSilentIsAskedAgainBeforeOthersAndOnANewConnection) {

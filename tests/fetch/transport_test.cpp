@@ -411,6 +411,49 @@ TEST(FetchNetwork, BodiesLeaveTheBudgetWithTheirOwners) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
+TEST(FetchBody, MemoryThatIsKeptIsForWhatComes) {
+  ByteBudget own;
+  std::string memory;
+  memory.reserve(200000);
+  own.give_back_memory(std::move(memory));
+  Body waits(own);
+  waits.append(std::string(1000, 'a'), 100000);
+  Body comes(own);
+  comes.append(std::string(1000, 'b'), 100000);
+  comes.append(std::string(9000, 'c'), 100000);
+  EXPECT_EQ(comes.text(), std::string(1000, 'b') + std::string(9000, 'c'));
+  EXPECT_EQ(waits.text(), std::string(1000, 'a'));
+  EXPECT_EQ(own.used(), 11000U);
+  EXPECT_LT(own.take_memory().capacity(), 100U) << "the body that comes has it";
+  waits.clear();
+  comes.clear();
+  EXPECT_EQ(own.used(), 0U);
+  EXPECT_GE(own.take_memory().capacity(), 200000U);
+  EXPECT_LT(own.take_memory().capacity(), 100U) << "the first bytes of the other are not worth keeping";
+}
+
+TEST(FetchNetwork, SaysWhenAnAnswerBeganBeforeItEnds) {
+  HttpServer server([](const HttpRequest&) {
+    HttpResponse response = png();
+    response.piece = 100;
+    response.delay_between = milliseconds(3000);
+    return response;
+  });
+  const NetworkSettings settings = quick();
+  const auto transport = make_curl_transport(settings, budget);
+  const std::string url = server.url("/half");
+  transport->start({7, url, "", "", settings.first_byte_timeout, settings.stall_timeout, false});
+  std::optional<milliseconds> answered;
+  while (transport->wait(milliseconds(5)).empty()) {
+    for (const Silence& silence : transport->silences()) {
+      EXPECT_EQ(silence.ticket, 7U);
+      answered = silence.answered_after;
+    }
+  }
+  ASSERT_TRUE(answered);
+  EXPECT_LT(answered->count(), 900);
+}
+
 TEST(FetchNetwork, StoppingCutsWhatIsUnderWay) {
   std::stop_source source;
   HttpServer server([&](const HttpRequest& request) {
