@@ -1,5 +1,6 @@
 #include "fetch/tables.h"
 
+#include <bit>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,6 +11,20 @@
 
 namespace imagerank::fetch {
 namespace {
+
+/// In how many parts, a power of 2, so many rows are grouped: DuckDB's joins spill where memory ends, but not all of
+/// what its groups hold.
+std::uint64_t parts_of(std::int64_t rows) {
+  constexpr std::int64_t kRowsOfAPart = 400'000;
+  return std::bit_ceil(static_cast<std::uint64_t>(rows / kRowsOfAPart + 1));
+}
+
+/// Opens images within the memory that its length needs.
+void attach_images(const workspace::Workspace& workspace, workspace::Database& database) {
+  workspace.attach(database, "images");
+  const std::int64_t needed = database.query_integer("SELECT count(*) FROM images") * kTableMemoryOfARow;
+  if (needed > kTableMemory) database.execute(fmt::format("SET memory_limit = '{}B'", needed));
+}
 
 /// entry: the ledger. verdict: which entry each image row has, by a hash of its uid; the last of an image counts.
 /// Everything is grouped and joined by numbers, which spill to disk where texts would have to stay in memory.
@@ -33,14 +48,28 @@ void load_entries(workspace::Database& database, const FetchLedger& ledger) {
     appender.end_row();
   });
   appender.close();
-  database.execute(
-      "CREATE TABLE own AS SELECT md5_number(image_uid) AS image, max(place) AS place FROM entry GROUP BY image");
+  const std::uint64_t parts = parts_of(place);
+  // The last entry of each image.
+  database.execute("CREATE TABLE own (image UHUGEINT, place BIGINT)");
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    database.execute(fmt::format(R"(
+      INSERT INTO own SELECT image, max(place) FROM (SELECT md5_number(image_uid) AS image, place FROM entry)
+      WHERE (image & {}::UHUGEINT) = {}::UHUGEINT GROUP BY image)",
+                                 parts - 1, part));
+  }
   // Rows of one URL: what was fetched for one of them holds for all, but a failure not for those with a file of their
   // own.
-  database.execute(R"(
-    CREATE TABLE of_url AS
-    SELECT md5_number(url) AS link, max(place) AS place FROM entry SEMI JOIN own USING (place)
-    WHERE url <> '' GROUP BY link)");
+  database.execute(
+      "CREATE TABLE last AS SELECT md5_number(url) AS link, place FROM entry SEMI JOIN own USING (place) WHERE url <> "
+      "''");
+  database.execute("CREATE TABLE of_url (link UHUGEINT, place BIGINT)");
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    database.execute(fmt::format(R"(
+      INSERT INTO of_url SELECT link, max(place) FROM last
+      WHERE (link & {}::UHUGEINT) = {}::UHUGEINT GROUP BY link)",
+                                 parts - 1, part));
+  }
+  database.execute("DROP TABLE last");
   database.execute(R"(
     CREATE TABLE verdict AS
     SELECT image, place FROM own
@@ -97,7 +126,7 @@ void write_tables(const workspace::Workspace& workspace, FetchLedger& ledger) {
   if (!ledger.empty()) {
     workspace::Database database(1, workspace.root(), kTableMemory);
     database.execute("SET preserve_insertion_order = false");  // schema.h says why
-    workspace.attach(database, "images");
+    attach_images(workspace, database);
     load_entries(database, ledger);
     workspace.attach_or_empty(database, "validators");
     AtomicFile images(workspace.table_path("images"));
@@ -120,10 +149,20 @@ void write_tables(const workspace::Workspace& workspace, FetchLedger& ledger) {
 
 std::int64_t count_same_content(const workspace::Workspace& workspace) {
   workspace::Database database(1, workspace.root(), kTableMemory);
-  workspace.attach(database, "images");
-  return database.query_integer(
-      "SELECT sum(n - 1) FROM (SELECT count(*) AS n FROM (SELECT DISTINCT md5_number(sha256) AS content, "
-      "md5_number(path) AS file FROM images WHERE status = 'ok' AND sha256 <> '') GROUP BY content)");
+  attach_images(workspace, database);
+  database.execute(
+      "CREATE TABLE content AS SELECT md5_number(sha256) AS content, md5_number(path) AS file FROM images "
+      "WHERE status = 'ok' AND sha256 <> ''");
+  const std::uint64_t parts = parts_of(database.query_integer("SELECT count(*) FROM content"));
+  std::int64_t same = 0;
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    same += database.query_integer(fmt::format(R"(
+      SELECT sum(n - 1) FROM (
+        SELECT count(*) AS n FROM (SELECT DISTINCT content, file FROM content
+                                   WHERE (content & {}::UHUGEINT) = {}::UHUGEINT) GROUP BY content))",
+                                               parts - 1, part));
+  }
+  return same;
 }
 
 }  // namespace imagerank::fetch

@@ -8,8 +8,9 @@
 
 namespace imagerank::fetch {
 
-/// What DuckDB may hold at a time: lists of any length are joined within it, spilling beside the tables.
-inline constexpr std::int64_t kTableMemory = std::int64_t{128} << 20;
+/// What DuckDB may hold at a time; what is more spills beside the tables. Not all of it can: lists of more than 1.5
+/// million rows need more, so much a row.
+inline constexpr std::int64_t kTableMemory = std::int64_t{128} << 20, kTableMemoryOfARow = 90;
 
 /// Writes what the ledger holds into images.parquet and validators.parquet, then empties it.
 /// @throws Error kCorruptData, kResourceLimit, kIo.
