@@ -31,8 +31,7 @@ TEST(Tables, AMillionAnswersAreJoinedWithinTheirMemory) {
   FetchLedger ledger(workspace.root() / "images");
   workspace::Database source;
   source.for_each_chunk("SELECT image_uid, url FROM read_parquet(" +
-                            workspace::sql_literal(workspace.table_path("images").string()) +
-                            ") ORDER BY hash(url)",
+                            workspace::sql_literal(workspace.table_path("images").string()) + ") ORDER BY hash(url)",
                         [&](const workspace::Table& rows) {
                           for (std::size_t i = 0; i < rows.row_count; ++i) {
                             ledger.append({.image_uid = rows.columns[0].text[i],
