@@ -127,9 +127,13 @@ at::Tensor product(Format format, const at::Tensor& a, const at::Tensor& b) {
   const std::size_t columns = extent(result, 1);
   Product(format, view(left), view(right), false)
       .run([&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
-        const std::size_t count = std::min(kPanelColumns, columns - column);
+        float* const to = out + row * columns + column;
+        if (column + kPanelColumns <= columns) {
+          own_kernels()->rows.store(tile, height, kernels::kNoBias.data(), to, columns);
+          return;
+        }
         for (std::size_t r = 0; r < height; ++r) {
-          std::copy_n(tile + r * kPanelColumns, count, out + (row + r) * columns + column);
+          std::copy_n(tile + r * kPanelColumns, columns - column, to + r * columns);
         }
       });
   return result;
