@@ -58,12 +58,10 @@ using SinkBacklog = std::function<std::size_t()>;
 /// - Hosts share the places of `concurrency` evenly, however long each transfer holds its own.
 /// - Once a host has answered often, the first try of a URL waits for a byte not much longer than that host usually
 ///   takes to answer; the last try has the whole time-outs.
-/// - Where sixteen URLs in a row of a host that answers others kept us waiting in all their tries, others that wait
-/// have
-///   one try only; every sixteenth of them has all, which may find that this has changed.
-/// - A host that gives no answer to anything for 20 s (60 s where it did before) is down: its other URLs fail at once
-/// with
-///   the same reason, but for one a minute that looks whether it is back.
+/// - Where sixteen URLs in a row of a host that answers others kept us waiting in all their tries, others
+///   that wait have one try only; every sixteenth of them has all, which may find that this has changed.
+/// - A host that gives no answer to anything for 20 s (60 s where it did before) is down: its other URLs fail at
+///   once with the same reason, but for one a minute that looks whether it is back.
 ///
 /// A URL that fails is an outcome, never an exception. Memory: a window of the list (16,384 URLs, up to 131,072 where
 /// hosts hold back), never all of it.

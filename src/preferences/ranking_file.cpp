@@ -66,7 +66,7 @@ struct RankingFile::Share {
     rows.add(columns, count);
     counts.rankings += static_cast<std::int64_t>(count);
     counts.ties += static_cast<std::int64_t>(count - columns[kBest].values.size());
-    for (const std::string_view uid : columns[kImages].values) images.add(uid, 0, 0);
+    for (const std::string_view uid : columns[kImages].values) images.add(uid);
     std::string_view dataset;
     std::uint64_t seed = workspace::stable_hash(dataset, 0);
     for (std::size_t i = 0; i < count; ++i) {

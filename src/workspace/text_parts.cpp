@@ -8,7 +8,7 @@
 
 namespace imagerank::workspace {
 
-void TextParts::Adder::add(std::string_view text, std::uint32_t number, std::uint8_t tag) {
+void TextParts::Adder::add(std::string_view text) {
   const std::uint64_t hash = stable_hash(text, 0);
   const std::size_t part = hash >> 56;
   static_assert(kParts == 256);
@@ -24,8 +24,6 @@ void TextParts::Adder::add(std::string_view text, std::uint32_t number, std::uin
   const auto length = static_cast<std::uint32_t>(text.size()), low = static_cast<std::uint32_t>(hash);
   std::memcpy(to, &length, 4);
   std::memcpy(to + 4, &low, 4);
-  std::memcpy(to + 8, &number, 4);
-  to[12] = static_cast<char>(tag);
   std::memcpy(to + Part::kHeader, text.data(), text.size());
   open.block.size += size;
   ++open.entries;

@@ -20,13 +20,11 @@
 
 namespace imagerank::workspace {
 
-/// A text with two numbers, as TextParts holds it.
+/// A text as TextParts holds it.
 struct TextEntry {
   const char* text = nullptr;
   std::uint32_t size = 0;
   std::uint32_t hash = 0;  ///< of the text; says nothing of the part it is in
-  std::uint32_t number = 0;
-  std::uint8_t tag = 0;
 
   [[nodiscard]] std::string_view view() const noexcept { return {text, size}; }
 };
@@ -78,7 +76,7 @@ class TextParts::Adder {
   explicit Adder(TextParts& parts) : parts_(parts) {}
   Adder(const Adder&) = delete;
   Adder& operator=(const Adder&) = delete;
-  void add(std::string_view text, std::uint32_t number, std::uint8_t tag);
+  void add(std::string_view text);
   void finish();
 
  private:
@@ -101,8 +99,6 @@ class TextParts::Part {
         TextEntry entry;
         std::memcpy(&entry.size, at, 4);
         std::memcpy(&entry.hash, at + 4, 4);
-        std::memcpy(&entry.number, at + 8, 4);
-        entry.tag = static_cast<std::uint8_t>(at[12]);
         entry.text = at + kHeader;
         at += kHeader + entry.size;
         visit(entry);
@@ -112,7 +108,7 @@ class TextParts::Part {
 
  private:
   friend class TextParts;
-  static constexpr std::size_t kHeader = 13;
+  static constexpr std::size_t kHeader = 8;
   std::vector<std::string_view> blocks_;
   std::size_t entries_ = 0;
 };
