@@ -4,12 +4,14 @@
 # Every run starts with an empty folder in SCRATCH (FOLDER); on a disk those before are kept to the end, 4 GB each: ext4 looks
 # at the inodes of what was just removed for each new file, which then costs three times as much. Needs nginx, aria2c, curl;
 # IMAGERANK_BUILD_BENCHMARKS=ON builds trouble_server.
-# RATE (as nginx's limit_rate: 1m) slows each connection down, as a real network does; PEERS=0 leaves the peers out, as RATE
-# does.
-# usage: [RATE=...] [SCRATCH=...] [PEERS=0] benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
+# curl_sha256 is curl and then what it leaves out beside `fetch`: the SHA-256 of every file, on two threads, and the flush.
+# RATE (as nginx's limit_rate: 1m) slows each connection down, as a real network does, and leaves the peers out.
+# usage: [RATE=...] [SCRATCH=...] [PEERS="decode aria2c curl curl_sha256"] benchmarks/fetch.sh FOLDER RUNS [PORT=8800]
 set -euo pipefail
 ulimit -n "$(ulimit -Hn)" # for all servers and clients
 (($# >= 2)) || { sed -n 2,9p "$0" >&2; exit 2; }
+peers=${PEERS-decode aria2c curl curl_sha256}
+[[ -z ${RATE:-} ]] || peers=
 folder=$(realpath "$1") runs=$2 port=${3:-8800}
 root=$(realpath "$(dirname "$0")/..")
 program=${PROGRAM:-$root/imagerank} trouble_server=${TROUBLE_SERVER:-$root/build/release/benchmarks/trouble_server}
@@ -56,24 +58,29 @@ fetch() { # LIST NAME OPTION...
   cp -r "$scratch/$list" "$scratch/world"
   timed "$name" "$program" fetch --data "$scratch/world" --allow-local --concurrency 64 --per-host 128 --json "$@"
 }
+download() { # NAME COMMAND...; into an empty folder
+  mkdir "$scratch/peer"
+  (cd "$scratch/peer" && timed "$@")
+  empty "$scratch/peer"
+}
 trouble_options=(--connect-timeout 2 --first-byte-timeout 2 --timeout 2 --retries 1)
 for ((run = 0; run < runs; ++run)); do
   fetch good imagerank
   fetch mixed mixed "${trouble_options[@]}"
   fetch replaced replaced "${trouble_options[@]}"
-  [[ -z ${RATE:-} && ${PEERS:-1} == 1 ]] || continue
-  fetch good decode --verify decode
-  empty "$scratch/world"
-  mkdir "$scratch/peer"
-  timed aria2c aria2c -q -x16 -j64 --file-allocation=none -d "$scratch/peer" -i "$scratch/aria2.txt"
-  empty "$scratch/peer"
-  mkdir "$scratch/peer"
-  (cd "$scratch/peer" && timed curl curl -s --parallel --parallel-max 64 -K "$scratch/curl.txt")
-  empty "$scratch/peer"
+  for peer in $peers; do
+    case $peer in
+      decode) fetch good decode --verify decode ;;
+      aria2c) download aria2c aria2c -q -x16 -j64 --file-allocation=none -i "$scratch/aria2.txt" ;;
+      curl) download curl curl -s --parallel --parallel-max 64 -K "$scratch/curl.txt" ;;
+      curl_sha256) download curl_sha256 bash -c 'curl -s --parallel --parallel-max 64 -K "$1"
+          ls | xargs -P 2 -n 500 openssl dgst -sha256 -r; sync -f .' _ "$scratch/curl.txt" ;;
+    esac
+  done
 done
 files=$(wc -l <"$folder/good.txt")
 ours=$(median "$scratch/imagerank.times")
-for name in imagerank mixed replaced decode aria2c curl; do
+for name in imagerank mixed replaced decode aria2c curl curl_sha256; do
   [[ -f $scratch/$name.times ]] || continue
   awk -v n="$name" -v t="$(median "$scratch/$name.times")" -v c="$(median "$scratch/$name.cpu")" -v o="$ours" \
     'BEGIN {printf "median %-10s %6.2f s  %.2f times imagerank  CPU %.2f s\n", n, t, t / o, c}'
