@@ -83,7 +83,7 @@ struct Kernels {
 /// The instruction sets there are kernels for, each holding the ones before it.
 enum class Level : std::uint8_t {
   kAvx2,    ///< AVX2 and FMA
-  kAvx512,  ///< AVX-512 F, BW, DQ and VL; its BF16 and VNNI for kBf16 and kInt8 where the CPU has them
+  kAvx512,  ///< AVX-512 F, BW, DQ and VL; its BF16 for kBf16 where that gains, its VNNI for kInt8 where the CPU has it
   kAmx,     ///< AMX tiles for kBf16 and kInt8
 };
 /// "avx2", "avx512", "amx".

@@ -5,6 +5,7 @@
 #endif
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/levels.h"
@@ -120,9 +121,17 @@ Avx512 select_negative(Avx512 a, Avx512 yes, Avx512 no) {
   return {_mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.v)), no.v, yes.v)};
 }
 
+// How a step's 4 bytes are multiplied: in one part, or the even numbers and then the odd ones, widened. number<kPart>
+// makes a part of a row's step, once for all columns of a run, and weights<kPart> that of a panel's.
+
 struct Fp32Dot {
   using Sum = __m512;
+  static constexpr std::size_t kParts = 1;
   static Sum zero() { return _mm512_setzero_ps(); }
+  template <std::size_t kPart>
+  static __m512i weights(__m512i b) {
+    return b;
+  }
   static Sum add(Sum sum, __m512i a, __m512i b) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
   }
@@ -130,31 +139,64 @@ struct Fp32Dot {
   static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
 };
 
-struct Bf16Dot {
-  using Sum = __m512;
-  static Sum zero() { return _mm512_setzero_ps(); }
+/// Exactly, as bfloat16 is the upper half of a float32.
+struct WideBf16Dot : Fp32Dot {
+  static constexpr std::size_t kParts = 2;
+  template <std::size_t kPart>
+  static __m512i weights(__m512i b) {
+    return kPart == 0 ? _mm512_slli_epi32(b, 16) : _mm512_andnot_si512(_mm512_set1_epi32(0xffff), b);
+  }
+  template <std::size_t kPart>
+  static __m512i number(__m512i a) {
+    return weights<kPart>(a);
+  }
+};
+
+struct Bf16Dot : Fp32Dot {
   static Sum add(Sum sum, __m512i a, __m512i b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
-  static Sum load(const void* sums) { return _mm512_loadu_ps(sums); }
-  static void store(void* out, Sum sum) { _mm512_storeu_ps(out, sum); }
 };
 
 struct Int8Dot {
   using Sum = __m512i;
+  static constexpr std::size_t kParts = 1;
   static Sum zero() { return _mm512_setzero_si512(); }
+  template <std::size_t kPart>
+  static __m512i weights(__m512i b) {
+    return b;
+  }
   static Sum add(Sum sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
   static Sum load(const void* sums) { return _mm512_loadu_si512(sums); }
   static void store(void* out, Sum sum) { _mm512_storeu_si512(out, sum); }
 };
 
-/// 28 sums, the step's two vectors of weights, and one number of a row at a time: 31 of 32 registers.
+/// 28 sums, a part of a step's two vectors of weights, and one number of a row at a time: 31 of 32 registers.
 constexpr std::size_t kHeight = 14;
+/// Steps whose rows are widened at a time: 14 KB of them, beside 16 KB of a panel.
+constexpr std::size_t kWideSteps = 128;
 
+template <class Dot, std::size_t kPart>
+void add_part(typename Dot::Sum* left, typename Dot::Sum* right, const std::byte* rows, std::size_t stride,
+              const std::byte* panel) {
+  const __m512i b0 = Dot::template weights<kPart>(_mm512_loadu_si512(panel));
+  const __m512i b1 = Dot::template weights<kPart>(_mm512_loadu_si512(panel + 64));
+#pragma GCC unroll 14
+  for (std::size_t r = 0; r < kHeight; ++r) {
+    std::int32_t number = 0;
+    std::memcpy(&number, rows + r * stride, sizeof(number));
+    const __m512i a = _mm512_set1_epi32(number);
+    left[r] = Dot::add(left[r], a, b0);
+    right[r] = Dot::add(right[r], a, b1);
+    if constexpr (Dot::kParts > 1)
+      asm volatile("" : "+v"(left[r]), "+v"(right[r]));  // or GCC 12 mixes the parts, and runs out of registers
+  }
+}
+
+/// @param part_stride  bytes between the parts of a row.
 template <class Dot>
-void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
-              bool add) {
-  auto* out = static_cast<std::byte*>(tile);
+void run_parts(const std::byte* rows, std::size_t stride, std::size_t part_stride, const std::byte* panel,
+               std::size_t steps, std::byte* out, bool add) {
   // NOLINTNEXTLINE(modernize-avoid-c-arrays): std::array loses what the compiler knows of a vector's alignment
   typename Dot::Sum left[kHeight], right[kHeight];
 #pragma GCC unroll 14
@@ -163,17 +205,10 @@ void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel,
     right[r] = add ? Dot::load(out + r * kPanelColumns * 4 + 64) : Dot::zero();
   }
   for (std::size_t step = 0; step < steps; ++step) {
-    const __m512i b0 = _mm512_loadu_si512(panel);
-    const __m512i b1 = _mm512_loadu_si512(panel + 64);
+    add_part<Dot, 0>(left, right, rows, stride, panel);
+    if constexpr (Dot::kParts > 1) add_part<Dot, 1>(left, right, rows + part_stride, stride, panel);
+    rows += kStepBytes;
     panel += kPanelColumns * kStepBytes;
-#pragma GCC unroll 14
-    for (std::size_t r = 0; r < kHeight; ++r) {
-      std::int32_t number = 0;
-      std::memcpy(&number, rows + r * stride + step * kStepBytes, sizeof(number));
-      const __m512i a = _mm512_set1_epi32(number);
-      left[r] = Dot::add(left[r], a, b0);
-      right[r] = Dot::add(right[r], a, b1);
-    }
   }
 #pragma GCC unroll 14
   for (std::size_t r = 0; r < kHeight; ++r) {
@@ -182,9 +217,37 @@ void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel,
   }
 }
 
+template <class Dot>
+void run_tile(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+              bool add) {
+  run_parts<Dot>(rows, stride, 0, panel, steps, static_cast<std::byte*>(tile), add);
+}
+
+template <class Dot>
+void run_widened(const std::byte* rows, std::size_t stride, const std::byte* panel, std::size_t steps, void* tile,
+                 bool add) {
+  constexpr std::size_t kPartBytes = kWideSteps * kStepBytes, kLanes = sizeof(__m512i) / kStepBytes;
+  alignas(64) std::byte wide[kHeight * 2 * kPartBytes];  // NOLINT(modernize-avoid-c-arrays): not zeroed
+  for (std::size_t first = 0; first < steps; first += kWideSteps) {
+    const std::size_t count = std::min(kWideSteps, steps - first);
+    for (std::size_t r = 0; r < kHeight; ++r) {
+      const std::byte* from = rows + r * stride + first * kStepBytes;
+      std::byte* to = wide + r * 2 * kPartBytes;
+      for (std::size_t i = 0; i < count; i += kLanes) {
+        const __m512i numbers = _mm512_loadu_si512(from + i * kStepBytes);
+        _mm512_store_si512(to + i * kStepBytes, Dot::template number<0>(numbers));
+        _mm512_store_si512(to + kPartBytes + i * kStepBytes, Dot::template number<1>(numbers));
+      }
+    }
+    run_parts<Dot>(wide, 2 * kPartBytes, kPartBytes, panel + first * kPanelColumns * kStepBytes, count,
+                   static_cast<std::byte*>(tile), add || first != 0);
+  }
+}
+
 }  // namespace
 
 Tile avx512_fp32_tile() { return {kHeight, "AVX-512", run_tile<Fp32Dot>}; }
+Tile avx512_widened_tile() { return {kHeight, "AVX-512, bfloat16 widened", run_widened<WideBf16Dot>}; }
 Tile avx512_bf16_tile() { return {kHeight, "AVX-512 BF16", run_tile<Bf16Dot>}; }
 Tile avx512_int8_tile() { return {kHeight, "AVX-512 VNNI", run_tile<Int8Dot>}; }
 RowKernels avx512_rows() { return row_kernels<Avx512>(); }

@@ -8,8 +8,9 @@ namespace imagerank::kernels {
 Tile avx2_tile(Format format);
 RowKernels avx2_rows();
 Tile avx512_fp32_tile();
-Tile avx512_bf16_tile();  ///< AVX512_BF16
-Tile avx512_int8_tile();  ///< AVX512_VNNI
+Tile avx512_widened_tile();  ///< kBf16 on any AVX-512
+Tile avx512_bf16_tile();     ///< AVX512_BF16
+Tile avx512_int8_tile();     ///< AVX512_VNNI
 RowKernels avx512_rows();
 Tile amx_tile(Format format);  ///< kBf16 and kInt8; rows' depth is whole blocks
 

@@ -11,6 +11,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/buffer.h"
+#include "kernels/levels.h"
 #include "kernels/product.h"
 #include "kernels/tile_check.h"
 #include "support/amx_emulation.h"
@@ -227,6 +228,13 @@ TEST_P(KernelsOf, TheCheckTellsARightTileFromAWrongOne) {
     };
     EXPECT_FALSE(tile_is_right(wrong, format)) << "one number of all";
   }
+}
+
+TEST(Avx512Tiles, ThoseForBf16AreRightWhicheverIsChosen) {
+  if (!best_level() || *best_level() < Level::kAvx512) GTEST_SKIP() << "this CPU has no AVX-512";
+  EXPECT_TRUE(tile_is_right(avx512_widened_tile(), Format::kBf16));
+  if (__builtin_cpu_supports("avx512bf16") == 0) GTEST_SKIP() << "this CPU has no AVX512_BF16";
+  EXPECT_TRUE(tile_is_right(avx512_bf16_tile(), Format::kBf16));
 }
 
 TEST_P(KernelsOf, LayerNormIsPlainLoops) {
