@@ -77,21 +77,20 @@ struct Sizes {
 /// all.
 struct Units {
   std::size_t begin, count;
+  std::size_t piece;  ///< of WorkCrew::kPieces
   [[nodiscard]] std::size_t rows() const noexcept { return kGates * count; }
   [[nodiscard]] std::size_t rows_begin() const noexcept { return kGates * begin; }
 };
 
-/// Calls work(units) for pieces of all units, which may run at once: cut so that their rows are whole tiles.
+/// Calls work(units) for each piece of all units; they may run at once. Cut so that their rows are whole tiles; some
+/// may have none.
 template <typename Work>
 void share_units(const Sizes& sizes, const kernels::Tile& tile, double microseconds, const Work& work) {
   const std::size_t unit = tile.height / std::gcd(tile.height, kGates);
   const auto edge = [&](std::size_t i) {
     return std::min(sizes.hidden, kernels::round_up(sizes.hidden * i / WorkCrew::kPieces, unit));
   };
-  share(microseconds, [&](std::size_t piece) {
-    const Units own{edge(piece), edge(piece + 1) - edge(piece)};
-    if (own.count > 0) work(own);
-  });
+  share(microseconds, [&](std::size_t piece) { work(Units{edge(piece), edge(piece + 1) - edge(piece), piece}); });
 }
 
 /// work(first, number) for runs of rows [first, first + count) of `own` that are of one gate.
@@ -303,13 +302,9 @@ class Backward {
     const Scratch inputs(sizes_.input_panels() * kernels::panel_bytes(2 * sizes_.columns, format));
     const Scratch panels(sizes_.batch_panels() * kernels::panel_bytes(depth, Format::kFp32));
     const at::Tensor transposed = floats(sizes_.hidden * depth);
-    share(sizes_.pack_time(), [&](std::size_t piece) {
-      const std::size_t all = sizes_.input_panels();
-      for (std::size_t i = all * piece / WorkCrew::kPieces; i < all * (piece + 1) / WorkCrew::kPieces; ++i) {
-        pack_inputs(format, input.data_ptr<float>(), i, inputs.begin());
-      }
-    });
-    share_units(sizes_, kernels_.tile(Format::kFp32), sizes_.state_time(), [&](const Units& own) {
+    const double before = sizes_.pack_time() + sizes_.state_time();
+    share_units(sizes_, kernels_.tile(Format::kFp32), before, [&](const Units& own) {
+      pack_inputs(format, input.data_ptr<float>(), own.piece, inputs.begin());
       take_state(by_state2, own);
       for (std::size_t unit = 0; unit < own.count; ++unit) second_step(own, unit);
       pack_gates(own, reinterpret_cast<float*>(panels.begin()));
@@ -325,8 +320,15 @@ class Backward {
   }
 
  private:
-  /// Columns of both steps' inputs, the second's rows, then the first's: the order of by_gates.
-  void pack_inputs(Format format, const float* input, std::size_t panel, std::byte* inputs) const {
+  /// A piece of the panels of both steps' inputs.
+  void pack_inputs(Format format, const float* input, std::size_t piece, std::byte* inputs) const {
+    const std::size_t all = sizes_.input_panels();
+    for (std::size_t i = all * piece / WorkCrew::kPieces; i < all * (piece + 1) / WorkCrew::kPieces; ++i) {
+      pack_panel_of_inputs(format, input, i, inputs);
+    }
+  }
+  /// The second step's rows, then the first's: the order of by_gates.
+  void pack_panel_of_inputs(Format format, const float* input, std::size_t panel, std::byte* inputs) const {
     const std::size_t half = kernels::panel_bytes(sizes_.columns, format);
     const std::size_t used = kernels::panel_bytes(sizes_.batch, format);
     std::byte* const to = inputs + 2 * panel * half;
@@ -359,7 +361,8 @@ class Backward {
         std::copy_n(by_gates_ + row * 2 * sizes_.columns + panel * kPanelColumns, kPanelColumns,
                     to + row * kPanelColumns);
       }
-      if (end == kGates * sizes_.hidden) std::fill(to + end * kPanelColumns, to + depth * kPanelColumns, 0.0F);
+      if (own.count > 0 && end == kGates * sizes_.hidden)
+        std::fill(to + end * kPanelColumns, to + depth * kPanelColumns, 0.0F);
     }
   }
 
