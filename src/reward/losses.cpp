@@ -52,7 +52,7 @@ class WeightedMean : public torch::autograd::Function<WeightedMean> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& rows, const at::Tensor& weights) {
     const at::Tensor shares = weights / weights.sum();
     context->save_for_backward({shares});
-    return at::dot(rows, shares);
+    return (rows * shares).sum();
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     return {gradients[0] * context->get_saved_variables()[0], at::Tensor()};
