@@ -48,17 +48,16 @@ IMAGERANK_INLINE float sigmoid_slope(float y) { return y * (1.0F - y); }
 IMAGERANK_INLINE float tanh_slope(float y) { return 1.0F - y * y; }
 
 struct First {
-  static IMAGERANK_INLINE void run(std::size_t hidden, const FirstCells& row) {
-    float* const in = row.gates;
-    float* const candidate = row.gates + 2 * hidden;
-    float* const out = row.gates + 3 * hidden;
-    float* const cell = row.cell;
-    float* const squashed = row.squashed;
-    float* const state = row.state;
+  static IMAGERANK_INLINE void run(std::size_t count, const FirstCells& unit) {
+    const auto [in, candidate, out, unused] = unit.gates;
+    const GateBiases biases = unit.biases;
+    float* const cell = unit.cell;
+    float* const squashed = unit.squashed;
+    float* const state = unit.state;
 #pragma GCC ivdep
-    for (std::size_t j = 0; j < hidden; ++j) {
-      const float i = sigmoid(in[j]), g = hyperbolic_tangent(candidate[j]), o = sigmoid(out[j]);
-      const float c = i * g, t = hyperbolic_tangent(c);
+    for (std::size_t j = 0; j < count; ++j) {
+      const float i = sigmoid(in[j] + biases.input), g = hyperbolic_tangent(candidate[j] + biases.candidate);
+      const float o = sigmoid(out[j] + biases.output), c = i * g, t = hyperbolic_tangent(c);
       in[j] = i;
       candidate[j] = g;
       out[j] = o;
@@ -70,18 +69,17 @@ struct First {
 };
 
 struct Second {
-  static IMAGERANK_INLINE void run(std::size_t hidden, const SecondCells& row) {
-    float* const in = row.gates;
-    float* const forget = row.gates + hidden;
-    float* const candidate = row.gates + 2 * hidden;
-    float* const out = row.gates + 3 * hidden;
-    const float* const first = row.first_cell;
-    float* const squashed = row.squashed;
-    float* const state = row.state;
+  static IMAGERANK_INLINE void run(std::size_t count, const SecondCells& unit) {
+    const auto [in, candidate, out, forget] = unit.gates;
+    const GateBiases biases = unit.biases;
+    const float* const first = unit.first_cell;
+    float* const squashed = unit.squashed;
+    float* const state = unit.state;
 #pragma GCC ivdep
-    for (std::size_t j = 0; j < hidden; ++j) {
-      const float i = sigmoid(in[j]), f = sigmoid(forget[j]), o = sigmoid(out[j]);
-      const float g = hyperbolic_tangent(candidate[j]), t = hyperbolic_tangent(f * first[j] + i * g);
+    for (std::size_t j = 0; j < count; ++j) {
+      const float i = sigmoid(in[j] + biases.input), f = sigmoid(forget[j] + biases.forget);
+      const float o = sigmoid(out[j] + biases.output), g = hyperbolic_tangent(candidate[j] + biases.candidate);
+      const float t = hyperbolic_tangent(f * first[j] + i * g);
       in[j] = i;
       forget[j] = f;
       candidate[j] = g;
@@ -93,76 +91,81 @@ struct Second {
 };
 
 struct BySecond {
-  static IMAGERANK_INLINE void run(std::size_t hidden, const SecondSlopes& row) {
-    const float* const gates = row.gates;
-    const float* const squashed = row.squashed;
-    const float* const first = row.first_cell;
-    const float* const by_states = row.by_state;
-    float* const by_gates = row.by_gates;
-    float* const by_first = row.by_first_cell;
+  static IMAGERANK_INLINE void run(std::size_t count, const SecondSlopes& unit) {
+    const auto [in, candidate, out, forget] = unit.gates;
+    const auto [by_in, by_candidate, by_out, by_forget] = unit.by_gates;
+    const float* const squashed = unit.squashed;
+    const float* const first = unit.first_cell;
+    const float* const by_states = unit.by_state;
+    float* const by_first = unit.by_first_cell;
 #pragma GCC ivdep
-    for (std::size_t j = 0; j < hidden; ++j) {
-      const float i = gates[j], f = gates[hidden + j], g = gates[2 * hidden + j], o = gates[3 * hidden + j];
+    for (std::size_t j = 0; j < count; ++j) {
+      const float i = in[j], f = forget[j], g = candidate[j], o = out[j];
       const float t = squashed[j], by_state = by_states[j], by_cell = by_state * o * tanh_slope(t);
-      by_gates[j] = by_cell * g * sigmoid_slope(i);
-      by_gates[hidden + j] = by_cell * first[j] * sigmoid_slope(f);
-      by_gates[2 * hidden + j] = by_cell * i * tanh_slope(g);
-      by_gates[3 * hidden + j] = by_state * t * sigmoid_slope(o);
+      by_in[j] = by_cell * g * sigmoid_slope(i);
+      by_forget[j] = by_cell * first[j] * sigmoid_slope(f);
+      by_candidate[j] = by_cell * i * tanh_slope(g);
+      by_out[j] = by_state * t * sigmoid_slope(o);
       by_first[j] = by_cell * f;
     }
   }
 };
 
 struct ByFirst {
-  static IMAGERANK_INLINE void run(std::size_t hidden, const FirstSlopes& row) {
-    const float* const gates = row.gates;
-    const float* const squashed = row.squashed;
-    const float* const by_states = row.by_state;
-    const float* const by_cells = row.by_cell;
-    float* const by_gates = row.by_gates;
+  static IMAGERANK_INLINE void run(std::size_t count, const FirstSlopes& unit) {
+    const auto [in, candidate, out, unused] = unit.gates;
+    const auto [by_in, by_candidate, by_out, by_unused] = unit.by_gates;
+    const float* const squashed = unit.squashed;
+    const float* const by_states = unit.by_state;
+    const float* const by_cells = unit.by_cell;
 #pragma GCC ivdep
-    for (std::size_t j = 0; j < hidden; ++j) {
-      const float i = gates[j], g = gates[2 * hidden + j], o = gates[3 * hidden + j];
+    for (std::size_t j = 0; j < count; ++j) {
+      const float i = in[j], g = candidate[j], o = out[j];
       const float t = squashed[j], by_state = by_states[j], by_cell = by_cells[j] + by_state * o * tanh_slope(t);
-      by_gates[j] = by_cell * g * sigmoid_slope(i);
-      by_gates[hidden + j] = 0.0F;
-      by_gates[2 * hidden + j] = by_cell * i * tanh_slope(g);
-      by_gates[3 * hidden + j] = by_state * t * sigmoid_slope(o);
+      by_in[j] = by_cell * g * sigmoid_slope(i);
+      by_candidate[j] = by_cell * i * tanh_slope(g);
+      by_out[j] = by_state * t * sigmoid_slope(o);
     }
   }
 };
 
 #if defined(__x86_64__)
-// NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
+// NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
 const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+const bool kHasAvx512 = kHasAvx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+// NOLINTEND(readability-implicit-bool-conversion)
 #define IMAGERANK_AVX2 __attribute__((target("avx2,fma")))
+#define IMAGERANK_AVX512 __attribute__((target("avx512f,avx512dq,fma,prefer-vector-width=512")))
 #else
-constexpr bool kHasAvx2 = false;
+constexpr bool kHasAvx2 = false, kHasAvx512 = false;
 #define IMAGERANK_AVX2
+#define IMAGERANK_AVX512
 #endif
 
-IMAGERANK_AVX2 void first_cells_avx2(std::size_t hidden, const FirstCells& row) noexcept { First::run(hidden, row); }
-IMAGERANK_AVX2 void second_cells_avx2(std::size_t hidden, const SecondCells& row) noexcept { Second::run(hidden, row); }
-IMAGERANK_AVX2 void second_slopes_avx2(std::size_t hidden, const SecondSlopes& row) noexcept {
-  BySecond::run(hidden, row);
+template <typename Pass, typename Unit>
+IMAGERANK_AVX512 void run_avx512(std::size_t count, const Unit& unit) noexcept {
+  Pass::run(count, unit);
 }
-IMAGERANK_AVX2 void first_slopes_avx2(std::size_t hidden, const FirstSlopes& row) noexcept {
-  ByFirst::run(hidden, row);
+template <typename Pass, typename Unit>
+IMAGERANK_AVX2 void run_avx2(std::size_t count, const Unit& unit) noexcept {
+  Pass::run(count, unit);
+}
+template <typename Pass, typename Unit>
+void run(std::size_t count, const Unit& unit) noexcept {
+  if (kHasAvx512) {
+    run_avx512<Pass>(count, unit);
+  } else if (kHasAvx2) {
+    run_avx2<Pass>(count, unit);
+  } else {
+    Pass::run(count, unit);
+  }
 }
 
 }  // namespace
 
-void first_cells(std::size_t hidden, const FirstCells& row) noexcept {
-  kHasAvx2 ? first_cells_avx2(hidden, row) : First::run(hidden, row);
-}
-void second_cells(std::size_t hidden, const SecondCells& row) noexcept {
-  kHasAvx2 ? second_cells_avx2(hidden, row) : Second::run(hidden, row);
-}
-void second_slopes(std::size_t hidden, const SecondSlopes& row) noexcept {
-  kHasAvx2 ? second_slopes_avx2(hidden, row) : BySecond::run(hidden, row);
-}
-void first_slopes(std::size_t hidden, const FirstSlopes& row) noexcept {
-  kHasAvx2 ? first_slopes_avx2(hidden, row) : ByFirst::run(hidden, row);
-}
+void first_cells(std::size_t count, const FirstCells& unit) noexcept { run<First>(count, unit); }
+void second_cells(std::size_t count, const SecondCells& unit) noexcept { run<Second>(count, unit); }
+void second_slopes(std::size_t count, const SecondSlopes& unit) noexcept { run<BySecond>(count, unit); }
+void first_slopes(std::size_t count, const FirstSlopes& unit) noexcept { run<ByFirst>(count, unit); }
 
 }  // namespace imagerank::reward

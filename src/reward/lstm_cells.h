@@ -4,43 +4,55 @@
 
 namespace imagerank::reward {
 
-// What an LSTM of two steps does between its products, for rows of `hidden` numbers; all float32. A row of gates is
-// [4 * hidden], i, f, g, o one after the other: first what comes into their sigmoid (i, f, o) or tanh (g), then what
-// comes out of it, in place. Sigmoid is within 2e-7, tanh within 3e-7 of themselves.
+// What an LSTM of two steps does between its products: a unit of it, for `count` rows of the batch; all float32. A gate
+// is first what comes into its sigmoid (input, forget, output) or tanh (candidate) without its bias, then what comes
+// out of it, in place. Sigmoid is within 2e-7, tanh within 3e-7 of themselves.
+
+/// A unit's four gates, each [count].
+struct Gates {
+  float *input, *candidate, *output, *forget;
+};
+struct GateBiases {
+  float input, candidate, output, forget;
+};
 
 /// The first step, whose cell was 0: its forget gate is not looked at.
 struct FirstCells {
-  float* gates;     ///< in place
-  float* cell;      ///< i * g
+  Gates gates;  ///< in place
+  GateBiases biases;
+  float* cell;      ///< input * candidate
   float* squashed;  ///< tanh(cell)
-  float* state;     ///< o * tanh(cell)
+  float* state;     ///< output * tanh(cell)
 };
-void first_cells(std::size_t hidden, const FirstCells& row) noexcept;
+void first_cells(std::size_t count, const FirstCells& unit) noexcept;
 
 /// The second step.
 struct SecondCells {
-  float* gates;             ///< in place
+  Gates gates;  ///< in place
+  GateBiases biases;
   const float* first_cell;  ///< FirstCells::cell
-  float* squashed;          ///< tanh(f * first_cell + i * g)
-  float* state;             ///< o * squashed
+  float* squashed;          ///< tanh(forget * first_cell + input * candidate)
+  float* state;             ///< output * squashed
 };
-void second_cells(std::size_t hidden, const SecondCells& row) noexcept;
+void second_cells(std::size_t count, const SecondCells& unit) noexcept;
 
 /// Gradients of the second step: of what came into its gates, and of the first cell.
 struct SecondSlopes {
   const float* by_state;
-  const float *gates, *first_cell, *squashed;  ///< as second_cells left them
-  float* by_gates;
+  Gates gates;  ///< as second_cells left them
+  const float *first_cell, *squashed;
+  Gates by_gates;
   float* by_first_cell;
 };
-void second_slopes(std::size_t hidden, const SecondSlopes& row) noexcept;
+void second_slopes(std::size_t count, const SecondSlopes& unit) noexcept;
 
-/// Gradients of the first step, of what came into its gates; the forget gate's is 0.
+/// Gradients of the first step, of what came into its gates but for the forget gate's.
 struct FirstSlopes {
   const float *by_state, *by_cell;  ///< by_cell: SecondSlopes::by_first_cell
-  const float *gates, *squashed;    ///< as first_cells left them
-  float* by_gates;
+  Gates gates;                      ///< as first_cells left them
+  const float* squashed;
+  Gates by_gates;
 };
-void first_slopes(std::size_t hidden, const FirstSlopes& row) noexcept;
+void first_slopes(std::size_t count, const FirstSlopes& unit) noexcept;
 
 }  // namespace imagerank::reward

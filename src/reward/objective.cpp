@@ -49,7 +49,8 @@ Objective::Objective(const ObjectiveOptions& options, const ParameterSource& sou
 }
 
 at::Tensor Objective::unit_losses(const at::Tensor& outputs, const Batch& batch) const {
-  const at::Tensor own = outputs.narrow(0, 0, static_cast<std::int64_t>(batch.own_rows));
+  const auto own_rows = static_cast<std::int64_t>(batch.own_rows);
+  const at::Tensor own = own_rows == outputs.size(0) ? outputs : outputs.narrow(0, 0, own_rows);
   const double smoothing = options_.label_smoothing;
   if (uses_lists(options_.loss)) return list_losses(own, batch, smoothing);
   const at::Tensor targets = tensor_of(batch.targets, outputs.scalar_type());

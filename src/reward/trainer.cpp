@@ -24,7 +24,7 @@ namespace imagerank::reward {
 namespace {
 
 /// Raised when the same options would no longer give the same bytes.
-constexpr int kTrainerVersion = 4;
+constexpr int kTrainerVersion = 5;
 
 /// glibc hands a step's freed tensors back to the system and gets them again, page by page, in the next: two thirds of
 /// a CNN's time. It keeps them from now on, in the whole process.

@@ -312,28 +312,30 @@ void Training::step(const at::Tensor& loss) {
                        .step = state_.step};
   AdamStep decayed = plain;
   decayed.weight_decay = settings_.weight_decay;
+  std::vector<Update> updates;
   for (Parameter* const parameter : all) {
     at::Tensor& gradient = parameter->value.mutable_grad();
     if (!gradient.defined()) continue;
-    const at::Tensor dense = gradient.contiguous();
-    update(parameter->decay ? decayed : plain, *parameter,
-           {dense.data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
+    updates.push_back({parameter->decay ? &decayed : &plain, parameter, gradient.contiguous()});
     gradient.reset();  // the next backward then hands its own over instead of adding to this one
   }
+  apply(updates);
 }
 
-void Training::update(const AdamStep& settings, Parameter& parameter, std::span<const float> gradient) {
-  const std::span values(parameter.value.data_ptr<float>(), gradient.size());
-  const std::span first = state_.first_moments.at(parameter.name);
-  const std::span second = state_.second_moments.at(parameter.name);
-  const auto over = [&](std::size_t begin, std::size_t count) {
-    adam_update(settings, values.subspan(begin, count), first.subspan(begin, count), second.subspan(begin, count),
-                gradient.subspan(begin, count));
-  };
+/// All of them in one round of the crew.
+void Training::apply(const std::vector<Update>& updates) {
   constexpr double kOfANumber = 3e-4;  // microseconds
-  share(kOfANumber * static_cast<double>(gradient.size()), [&](std::size_t piece) {
-    const Piece own = piece_of(gradient.size(), piece);
-    over(own.begin, own.count);
+  double microseconds = 0.0;
+  for (const Update& update : updates) microseconds += kOfANumber * static_cast<double>(update.gradient.numel());
+  share(microseconds, [&](std::size_t piece) {
+    for (const auto& [settings, parameter, gradient] : updates) {
+      const auto size = static_cast<std::size_t>(gradient.numel());
+      const auto [begin, count] = piece_of(size, piece);
+      adam_update(*settings, std::span(parameter->value.data_ptr<float>(), size).subspan(begin, count),
+                  std::span(state_.first_moments.at(parameter->name)).subspan(begin, count),
+                  std::span(state_.second_moments.at(parameter->name)).subspan(begin, count),
+                  std::span<const float>(gradient.data_ptr<float>(), size).subspan(begin, count));
+    }
   });
 }
 

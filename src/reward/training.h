@@ -61,7 +61,12 @@ class Training {
   [[noreturn]] void fail_at_unfinite(const at::Tensor& outputs, const Batch& batch) const;
   void step(const at::Tensor& loss);
   [[nodiscard]] double clip_factor(const std::vector<Parameter*>& parameters) const;
-  void update(const AdamStep& settings, Parameter& parameter, std::span<const float> gradient);
+  struct Update {
+    const AdamStep* settings;
+    Parameter* parameter;
+    at::Tensor gradient;  ///< contiguous
+  };
+  void apply(const std::vector<Update>& updates);
   void prefetch(std::span<const std::uint32_t> units) const;
   void finish_epoch(const EpochLoss& loss, double seconds);
   [[nodiscard]] bool is_over() const;

@@ -35,11 +35,6 @@ void share_range(std::size_t count, double microseconds, const Work& work) {
   });
 }
 
-const std::optional<kernels::Kernels>& own_kernels() {
-  static const std::optional<kernels::Kernels> kKernels = kernels::find_kernels();
-  return kKernels;
-}
-
 thread_local Format current_format = Format::kFp32;
 
 /// a b over the kernels' tiles, the numbers rounded to the format and their sums float32. Every number is the same sum
@@ -48,7 +43,7 @@ class Product {
  public:
   /// @param b  [depth, columns], or its transpose.
   Product(Format format, const MatrixView& a, const MatrixView& b, bool transposed)
-      : kernels_(*own_kernels()),
+      : kernels_(*product_kernels()),
         format_(format),
         a_(a),
         b_(b),
@@ -120,7 +115,7 @@ class Product {
 
 /// a b.
 at::Tensor product(Format format, const at::Tensor& a, const at::Tensor& b) {
-  if (!own_kernels()) return at::mm(a, b);
+  if (!product_kernels()) return at::mm(a, b);
   const at::Tensor left = a.contiguous(), right = b.contiguous();
   at::Tensor result = at::empty({a.size(0), b.size(1)}, a.options());
   auto* const out = result.data_ptr<float>();
@@ -129,7 +124,7 @@ at::Tensor product(Format format, const at::Tensor& a, const at::Tensor& b) {
       .run([&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
         float* const to = out + row * columns + column;
         if (column + kPanelColumns <= columns) {
-          own_kernels()->rows.store(tile, height, kernels::kNoBias.data(), to, columns);
+          product_kernels()->rows.store(tile, height, kernels::kNoBias.data(), to, columns);
           return;
         }
         for (std::size_t r = 0; r < height; ++r) {
@@ -152,7 +147,7 @@ class WideLinear : public torch::autograd::Function<WideLinear> {
     const at::Tensor by_output = gradients[0].contiguous();
     at::Tensor by_input;
     if (context->needs_input_grad(0)) by_input = product(current_format, by_output, weight);
-    return {by_input, wide_weight_gradient(by_output, input), by_output.sum(0)};
+    return {by_input, product(current_format, by_output.t(), input), by_output.sum(0)};
   }
 };
 
@@ -161,12 +156,19 @@ class WideLinear : public torch::autograd::Function<WideLinear> {
 ProductsIn::ProductsIn(Format format) noexcept : outer_(std::exchange(current_format, format)) {}
 ProductsIn::~ProductsIn() { current_format = outer_; }
 
+Format products_format() noexcept { return current_format; }
+
+const std::optional<kernels::Kernels>& product_kernels() {
+  static const std::optional<kernels::Kernels> kKernels = kernels::find_kernels();
+  return kKernels;
+}
+
 at::Tensor wide_linear(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
   return WideLinear::apply(input, weight, bias);
 }
 
 at::Tensor wide_product(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
-  if (!own_kernels()) return at::addmm(bias, input, weight.t());
+  if (!product_kernels()) return at::addmm(bias, input, weight.t());
   const at::Tensor left = weight.contiguous(), right = input.contiguous(), added = bias.contiguous();
   at::Tensor result = at::empty({input.size(0), weight.size(0)}, input.options());
   auto* const out = result.data_ptr<float>();
@@ -181,10 +183,6 @@ at::Tensor wide_product(const at::Tensor& input, const at::Tensor& weight, const
         }
       });
   return result;
-}
-
-at::Tensor wide_weight_gradient(const at::Tensor& outputs, const at::Tensor& inputs) {
-  return product(current_format, outputs.t(), inputs);
 }
 
 }  // namespace imagerank::reward

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -11,8 +12,8 @@
 namespace imagerank::reward {
 
 /// Threads that share the wide products, convolutions and updates of a training's steps, a fraction of a millisecond
-/// each: they wait for the next by a futex, where libtorch's meet after every operation. While one lives, the thread
-/// that made it shares its work (see share); elsewhere work runs where it is asked for.
+/// each: they look for the next, and sleep when it is long in coming, where libtorch's meet after every operation.
+/// While one lives, the thread that made it shares its work (see share); elsewhere work runs where it is asked for.
 class WorkCrew {
  public:
   /// What is shared is cut into so many pieces, whatever the number of threads: a result does not depend on it.
@@ -35,6 +36,7 @@ class WorkCrew {
   std::atomic<std::uint32_t> round_ = 0;    ///< goes up with each piece of shared work, and at the end
   std::atomic<std::size_t> busy_ = 0;       ///< members that have not finished the round
   bool over_ = false;
+  std::chrono::microseconds patience_{};  ///< how long a member that waits looks before it sleeps
   WorkCrew* outer_;
   std::vector<std::jthread> threads_;
 };

@@ -9,6 +9,8 @@
 #include "core/fail.h"
 #include "reward/head_kinds.h"
 #include "reward/lstm.h"
+#include "reward/wide_linear.h"
+#include "reward/work_crew.h"
 
 namespace imagerank::reward {
 namespace {
@@ -167,6 +169,48 @@ TEST(Heads, TheLstmsOwnPassesAreLibtorchs) {
     for (std::size_t i = 0; i < found.gradients.size(); ++i) {
       EXPECT_TRUE(at::allclose(found.gradients[i], expected.gradients[i], 1e-4, 1e-5)) << i << " of " << hidden;
     }
+  }
+}
+
+struct LstmResult {
+  at::Tensor state;
+  std::vector<at::Tensor> gradients;
+};
+
+LstmResult run_lstm() {
+  at::manual_seed(6);
+  const std::int64_t rows = 70, dim = 72, hidden = 45;
+  const at::Tensor input = at::randn({rows, 2 * dim});
+  const auto weight = [](at::IntArrayRef shape) { return (0.1 * at::randn(shape)).set_requires_grad(true); };
+  const LstmWeights weights{weight({4 * hidden, dim}), weight({4 * hidden, hidden}), weight({4 * hidden}),
+                            weight({4 * hidden})};
+  const at::Tensor state = two_step_lstm(input, weights);
+  (state * at::randn({rows, hidden})).sum().backward();
+  return {
+      state.detach().contiguous(),
+      {weights.input_weight.grad(), weights.state_weight.grad(), weights.input_bias.grad(), weights.state_bias.grad()}};
+}
+
+TEST(Heads, TheLstmIsTheSameOnAnyNumberOfThreads) {
+  const LstmResult alone = run_lstm();
+  for (const int threads : {2, 3, 4}) {
+    const WorkCrew crew(threads);
+    const LstmResult shared = run_lstm();
+    EXPECT_TRUE(at::equal(shared.state, alone.state)) << threads;
+    for (std::size_t i = 0; i < alone.gradients.size(); ++i) {
+      EXPECT_TRUE(at::equal(shared.gradients[i], alone.gradients[i])) << i << " on " << threads;
+    }
+  }
+}
+
+TEST(Heads, TheLstmInBfloat16IsNearFloat32) {
+  const LstmResult expected = run_lstm();
+  const ProductsIn format(kernels::Format::kBf16);
+  const LstmResult found = run_lstm();
+  EXPECT_TRUE(at::allclose(found.state, expected.state, 0.0, 0.01));
+  for (std::size_t i = 0; i < expected.gradients.size(); ++i) {
+    const double scale = expected.gradients[i].abs().max().item<double>();
+    EXPECT_TRUE(at::allclose(found.gradients[i], expected.gradients[i], 0.0, 0.03 * scale)) << i;
   }
 }
 

@@ -236,6 +236,9 @@ TEST(Losses, TheFloorOfBoundedScores) {
 TEST(Losses, WeightsAreNormalisedInsideTheBatch) {
   EXPECT_NEAR(weighted_mean(row({1, 4}), row({1, 2})).item<double>(), 3.0, 1e-12);
   EXPECT_NEAR(weighted_mean(row({1, 4}), row({0.1, 0.2})).item<double>(), 3.0, 1e-12);
+  EXPECT_LT(
+      gradient_error([](const at::Tensor& x) { return weighted_mean(x, row({0.1, 0.2})).unsqueeze(0); }, row({1, 4})),
+      1e-8);
 }
 
 }  // namespace
