@@ -10,6 +10,7 @@
 #include "blip/word_piece.h"
 #include "clip/cpu_patches.h"
 #include "clip/cpu_transformer.h"
+#include "clip/models.h"
 #include "clip/spare_buffers.h"
 #include "clip/untrained.h"
 #include "core/fail.h"
@@ -67,8 +68,8 @@ struct CrossEncoder::State {
         kernels(chosen),
         vision(
             config.vision, [&](const std::string& parameter) { return checkpoint.read(parameter); }, "vision",
-            Format::kFp32, chosen),
-        patches(checkpoint.read("vision.patch_weight"), size(config.vision.width), size(config.image_size),
+            Format::kFp32, chosen, size(clip::tower_threads())),
+        patches(chosen, checkpoint.read("vision.patch_weight"), size(config.vision.width), size(config.image_size),
                 size(config.patch_size), Format::kFp32),
         starts(checkpoint.read("vision.position_embedding")),
         norm_weight(checkpoint.read("vision.post_norm_weight")),

@@ -15,8 +15,9 @@ using kernels::kPanelColumns;
 std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 
 /// Several linear layers of one input as one.
-CrossLinear read_linear(const Checkpoint& checkpoint, std::initializer_list<std::string> names, std::size_t columns,
-                        std::size_t depth, float first_scale = 1.0F) {
+CrossLinear read_linear(const Checkpoint& checkpoint, const kernels::Kernels& kernels,
+                        std::initializer_list<std::string> names, std::size_t columns, std::size_t depth,
+                        float first_scale = 1.0F) {
   std::vector<float> weights, bias;
   for (const std::string& name : names) {
     std::vector<float> weight = checkpoint.read(name + "_weight"), own_bias = checkpoint.read(name + "_bias");
@@ -27,7 +28,7 @@ CrossLinear read_linear(const Checkpoint& checkpoint, std::initializer_list<std:
     weights.insert(weights.end(), weight.begin(), weight.end());
     bias.insert(bias.end(), own_bias.begin(), own_bias.end());
   }
-  return {kernels::PackedMatrix(weights, columns, depth, Format::kFp32), std::move(bias)};
+  return {kernels::PackedMatrix(kernels, weights, columns, depth, Format::kFp32), std::move(bias)};
 }
 
 /// rows [0, count) * layer, into `out`.
@@ -81,15 +82,16 @@ CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& k
   for (std::int64_t i = 0; i < config_.text.layers; ++i) {
     const std::string name = fmt::format("text.layer{}.", i), self = name + "self_", cross = name + "cross_";
     Layer& layer = layers_.emplace_back();
-    layer.self_in = read_linear(checkpoint, {self + "query", self + "key", self + "value"}, 3 * width, width, scale);
-    layer.self_out = read_linear(checkpoint, {self + "out"}, width, width);
+    layer.self_in =
+        read_linear(checkpoint, kernels, {self + "query", self + "key", self + "value"}, 3 * width, width, scale);
+    layer.self_out = read_linear(checkpoint, kernels, {self + "out"}, width, width);
     layer.self_norm = read_norm(self + "norm");
-    layer.cross_query = read_linear(checkpoint, {cross + "query"}, width, width, scale);
-    layer.cross_keys_values = read_linear(checkpoint, {cross + "key", cross + "value"}, 2 * width, vision);
-    layer.cross_out = read_linear(checkpoint, {cross + "out"}, width, width);
+    layer.cross_query = read_linear(checkpoint, kernels, {cross + "query"}, width, width, scale);
+    layer.cross_keys_values = read_linear(checkpoint, kernels, {cross + "key", cross + "value"}, 2 * width, vision);
+    layer.cross_out = read_linear(checkpoint, kernels, {cross + "out"}, width, width);
     layer.cross_norm = read_norm(cross + "norm");
-    layer.fc1 = read_linear(checkpoint, {name + "fc1"}, mlp, width);
-    layer.fc2 = read_linear(checkpoint, {name + "fc2"}, width, mlp);
+    layer.fc1 = read_linear(checkpoint, kernels, {name + "fc1"}, mlp, width);
+    layer.fc2 = read_linear(checkpoint, kernels, {name + "fc2"}, width, mlp);
     layer.norm = read_norm(name + "norm");
   }
   tokens_ = checkpoint.read("text.token_embedding");

@@ -279,6 +279,8 @@ clip::Encoder load_encoder(const EmbedOptions& options, Terminal& terminal) {
   settings.precision = clip::parse_precision(options.precision);
   settings.device = device_of(options.device);
   settings.tokenizer_dir = options.tokenizer;
+  settings.need.images = !options.images.empty() || !options.pixels.empty();
+  settings.need.texts = !settings.need.images;
   settings.need_tokenizer = !options.texts.empty();
   settings.allow_untrained = true;
   if (options.text_cleaning == "openai") {

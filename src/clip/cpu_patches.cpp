@@ -14,9 +14,9 @@ std::size_t patch_part(std::size_t patch_size) {
 
 }  // namespace
 
-CpuPatches::CpuPatches(const std::vector<float>& weights, std::size_t width, std::size_t image_size,
-                       std::size_t patch_size, kernels::Format format)
-    : weights_(weights, width, 3 * patch_size * patch_size, format, patch_part(patch_size)),
+CpuPatches::CpuPatches(const kernels::Kernels& kernels, const std::vector<float>& weights, std::size_t width,
+                       std::size_t image_size, std::size_t patch_size, kernels::Format format)
+    : weights_(kernels, weights, width, 3 * patch_size * patch_size, format, patch_part(patch_size)),
       image_size_(image_size),
       patch_size_(patch_size),
       side_(image_size / patch_size) {}

@@ -15,8 +15,8 @@ class CpuPatches {
  public:
   CpuPatches() = default;
   /// @param weights  float32 [width, 3, patch_size, patch_size].
-  CpuPatches(const std::vector<float>& weights, std::size_t width, std::size_t image_size, std::size_t patch_size,
-             kernels::Format format);
+  CpuPatches(const kernels::Kernels& kernels, const std::vector<float>& weights, std::size_t width,
+             std::size_t image_size, std::size_t patch_size, kernels::Format format);
 
   struct Buffers {
     kernels::ProductRows rows;  ///< [patches, part of a patch]

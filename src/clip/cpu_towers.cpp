@@ -19,12 +19,13 @@ Format patch_format(Format format) { return format == Format::kInt8 ? Format::kB
 
 struct CpuTowers::Tower {
   Tower(const TowerConfig& config, const WeightReader& weights, const std::string& name, const std::string& norm,
-        std::size_t dim, Format format, const kernels::Kernels& kernels)
+        std::size_t dim, Format format, const kernels::Kernels& kernels, std::size_t threads)
       : layers(
-            config, [&](const std::string& parameter) { return weights.read(parameter); }, name, format, kernels),
+            config, [&](const std::string& parameter) { return weights.read(parameter); }, name, format, kernels,
+            threads),
         norm_weight(weights.read(name + norm + "_weight")),
         norm_bias(weights.read(name + norm + "_bias")),
-        projection(weights.read(name + ".projection"), dim, size(config.width), Format::kFp32) {}
+        projection(kernels, weights.read(name + ".projection"), dim, size(config.width), Format::kFp32) {}
 
   CpuTransformer layers;
   std::vector<float> norm_weight, norm_bias;  ///< [width], before the projection
@@ -49,21 +50,26 @@ struct CpuTowers::Buffers {
   std::vector<float> row;              ///< [width], one row that is converted
 };
 
-CpuTowers::CpuTowers(const WeightReader& weights, Format format, const kernels::Kernels& kernels)
+CpuTowers::CpuTowers(const WeightReader& weights, Format format, const kernels::Kernels& kernels, TowerNeed need,
+                     std::size_t threads)
     : config_(weights.config()), kernels_(kernels) {
   const std::size_t dim = size(config_.projection_dim), width = size(config_.vision.width);
-  vision_ = std::make_unique<Tower>(config_.vision, weights, "vision", ".post_norm", dim, format, kernels_);
-  text_ = std::make_unique<Tower>(config_.text, weights, "text", ".final_norm", dim, format, kernels_);
   image_group_ = std::max<std::size_t>(1, kRows / size(config_.vision_tokens()));
-  patches_ = CpuPatches(weights.read("vision.patch_embedding"), width, size(config_.image_size),
-                        size(config_.patch_size), patch_format(format));
-  pre_norm_weight_ = weights.read("vision.pre_norm_weight");
-  pre_norm_bias_ = weights.read("vision.pre_norm_bias");
-  vision_positions_ = weights.read("vision.position_embedding");
-  const std::vector<float> class_token = weights.read("vision.class_embedding");
-  for (std::size_t i = 0; i < width; ++i) vision_positions_[i] += class_token[i];
-  tokens_ = weights.read("text.token_embedding");
-  text_positions_ = weights.read("text.position_embedding");
+  if (need.images) {
+    vision_ = std::make_unique<Tower>(config_.vision, weights, "vision", ".post_norm", dim, format, kernels_, threads);
+    patches_ = CpuPatches(kernels_, weights.read("vision.patch_embedding"), width, size(config_.image_size),
+                          size(config_.patch_size), patch_format(format));
+    pre_norm_weight_ = weights.read("vision.pre_norm_weight");
+    pre_norm_bias_ = weights.read("vision.pre_norm_bias");
+    vision_positions_ = weights.read("vision.position_embedding");
+    const std::vector<float> class_token = weights.read("vision.class_embedding");
+    for (std::size_t i = 0; i < width; ++i) vision_positions_[i] += class_token[i];
+  }
+  if (need.texts) {
+    text_ = std::make_unique<Tower>(config_.text, weights, "text", ".final_norm", dim, format, kernels_, threads);
+    tokens_ = weights.read("text.token_embedding");
+    text_positions_ = weights.read("text.position_embedding");
+  }
 }
 
 CpuTowers::~CpuTowers() = default;

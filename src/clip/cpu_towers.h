@@ -9,6 +9,7 @@
 
 #include "clip/cpu_patches.h"
 #include "clip/cpu_transformer.h"
+#include "clip/encoder.h"
 #include "clip/weight_reader.h"
 #include "kernels/format.h"
 #include "kernels/kernels.h"
@@ -20,8 +21,10 @@ namespace imagerank::clip {
 /// Made for one core: a group's activations fit its second cache, and weights pass through once a group.
 class CpuTowers {
  public:
-  /// @pre obstacle(config) is empty.
-  CpuTowers(const WeightReader& weights, kernels::Format format, const kernels::Kernels& kernels);
+  /// @pre obstacle(config) is empty. @param need  towers that are loaded; only they may be called.
+  /// @param threads  that load them, at most.
+  CpuTowers(const WeightReader& weights, kernels::Format format, const kernels::Kernels& kernels, TowerNeed need,
+            std::size_t threads);
   ~CpuTowers();
 
   /// Why a model cannot run on these kernels; "" if it can.
@@ -54,7 +57,7 @@ class CpuTowers {
   ModelConfig config_;
   kernels::Kernels kernels_;
   std::size_t image_group_ = 1;
-  std::unique_ptr<Tower> vision_, text_;
+  std::unique_ptr<Tower> vision_, text_;  ///< nullptr: not needed
   CpuPatches patches_;
   std::vector<float> pre_norm_weight_, pre_norm_bias_;
   std::vector<float> vision_positions_;  ///< [1 + patches, width], the class token added to the first

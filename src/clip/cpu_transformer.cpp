@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/threads.h"
+
 namespace imagerank::clip {
 namespace {
 
@@ -51,16 +53,19 @@ std::vector<float> by_heads(const std::vector<float>& weight, const TowerConfig&
 /// gain and the columns of the weights behind it; the product is the same. SmoothQuant (Xiao et al. 2023) with the
 /// norm's own parameters in the place of calibration data.
 void even_out(std::vector<float>& gain, std::vector<float>& offset, std::vector<float>& weight) {
-  const std::size_t width = gain.size(), rows = weight.size() / width;
+  const std::size_t width = gain.size();
+  std::vector<float> factor(width);  // at first the largest weight of each column
+  for (std::size_t row = 0; row < weight.size(); row += width) {
+    for (std::size_t k = 0; k < width; ++k) factor[k] = std::max(factor[k], std::abs(weight[row + k]));
+  }
   for (std::size_t k = 0; k < width; ++k) {
-    float largest = 0.0F;
-    for (std::size_t row = 0; row < rows; ++row) largest = std::max(largest, std::abs(weight[row * width + k]));
-    const float activation = std::abs(gain[k]) + std::abs(offset[k]);
-    if (!(largest > 0.0F) || !(activation > 0.0F)) continue;
-    const float factor = std::sqrt(activation / largest);
-    gain[k] /= factor;
-    offset[k] /= factor;
-    for (std::size_t row = 0; row < rows; ++row) weight[row * width + k] *= factor;
+    const float largest = factor[k], activation = std::abs(gain[k]) + std::abs(offset[k]);
+    factor[k] = largest > 0.0F && activation > 0.0F ? std::sqrt(activation / largest) : 1.0F;
+    gain[k] /= factor[k];
+    offset[k] /= factor[k];
+  }
+  for (std::size_t row = 0; row < weight.size(); row += width) {
+    for (std::size_t k = 0; k < width; ++k) weight[row + k] *= factor[k];
   }
 }
 
@@ -89,11 +94,12 @@ std::string CpuTransformer::obstacle(const TowerConfig& config) {
 }
 
 CpuTransformer::CpuTransformer(const TowerConfig& config, const ParameterReader& read, const std::string& tower,
-                               kernels::Format format, const kernels::Kernels& kernels)
-    : config_(config), format_(format), kernels_(kernels) {
-  for (std::int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back(read_layer(read, fmt::format("{}.layer{}.", tower, i)));
-  }
+                               kernels::Format format, const kernels::Kernels& kernels, std::size_t threads)
+    : config_(config), format_(format), kernels_(kernels), layers_(size(config.layers)) {
+  constexpr std::size_t kMostThreads = 8;  // each holds most of a layer in float32, 70 MB of ViT-H/14
+  share_range(layers_.size(), 1, std::min(threads, kMostThreads), [&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) layers_[i] = read_layer(read, fmt::format("{}.layer{}.", tower, i));
+  });
 }
 
 CpuTransformer::Layer CpuTransformer::read_layer(const ParameterReader& parameters, const std::string& prefix) const {
@@ -110,13 +116,13 @@ CpuTransformer::Layer CpuTransformer::read_layer(const ParameterReader& paramete
     even_out(layer.norm1_weight, layer.norm1_bias, qkv);
     even_out(layer.norm2_weight, layer.norm2_bias, fc1);
   }
-  layer.qkv = kernels::PackedMatrix(by_heads(qkv, config_, width), qkv_columns, width, format_);
+  layer.qkv = kernels::PackedMatrix(kernels_, by_heads(qkv, config_, width), qkv_columns, width, format_);
   layer.qkv_bias = by_heads(read("qkv_bias"), config_, 1);
-  layer.out = kernels::PackedMatrix(read("out_weight"), width, width, format_);
+  layer.out = kernels::PackedMatrix(kernels_, read("out_weight"), width, width, format_);
   layer.out_bias = read("out_bias");
-  layer.fc1 = kernels::PackedMatrix(fc1, mlp, width, format_);
+  layer.fc1 = kernels::PackedMatrix(kernels_, fc1, mlp, width, format_);
   layer.fc1_bias = read("fc1_bias");
-  layer.fc2 = kernels::PackedMatrix(read("fc2_weight"), width, mlp, format_, part == mlp ? 0 : part);
+  layer.fc2 = kernels::PackedMatrix(kernels_, read("fc2_weight"), width, mlp, format_, part == mlp ? 0 : part);
   layer.fc2_bias = read("fc2_bias");
   return layer;
 }

@@ -42,9 +42,10 @@ struct TransformerBuffers {
 /// not depend on the other sequences of a pass, nor on its place in it. Shared by threads, each with its own buffers.
 class CpuTransformer {
  public:
-  /// @param tower  "vision" or "text", the prefix of its parameters.
+  /// @param read  called by several threads. @param tower  "vision" or "text", the prefix of its parameters.
+  /// @param threads  that read and pack layers, at most.
   CpuTransformer(const TowerConfig& config, const ParameterReader& read, const std::string& tower,
-                 kernels::Format format, const kernels::Kernels& kernels);
+                 kernels::Format format, const kernels::Kernels& kernels, std::size_t threads);
 
   /// The residual stream after the last layer, of one row of each sequence: rows [0, sequences.size()) of
   /// buffers.hidden. Only those rows go on after the last attention.

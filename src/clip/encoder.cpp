@@ -1,14 +1,10 @@
 #include "clip/encoder.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
-#include <exception>
 #include <functional>
-#include <mutex>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 
 #include "clip/engine.h"
@@ -20,6 +16,7 @@
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
+#include "core/threads.h"
 
 namespace imagerank::clip {
 namespace {
@@ -75,7 +72,8 @@ std::string content_hash(const WeightReader& weights, const std::filesystem::pat
     hash.update(fmt::format("{} {}\n", path.filename().string(), file.bytes().size()));
     hash.update(file.bytes());
   };
-  hash.update(fmt::format("{} {}\n", layout_name(weights.layout()), weights.digest()));
+  hash.update(
+      fmt::format("{} {}\n", layout_name(weights.layout()), weights.digest(static_cast<std::size_t>(tower_threads()))));
   for (const char* name : {"config.json", "open_clip_config.json", "preprocessor_config.json"}) {
     if (std::filesystem::exists(folder / name)) add(folder / name);
   }
@@ -95,35 +93,6 @@ std::string name_of(const WeightReader& weights, const std::filesystem::path& fo
   return fmt::format("{}-{}-{}", slug(title(folder)), precision_name(options.precision), hash.substr(0, 8));
 }
 
-/// Calls work(first, last) for shares of [0, count), as equal as whole turns of all threads make them, of `group` at
-/// most.
-void share(std::size_t count, std::size_t group, std::size_t threads,
-           const std::function<void(std::size_t, std::size_t)>& work) {
-  const auto parts = [](std::size_t whole, std::size_t part) { return (whole + part - 1) / part; };
-  const std::size_t turns = std::max<std::size_t>(1, parts(count, group * threads));
-  group = std::max<std::size_t>(1, parts(count, turns * threads));
-  std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto run = [&] {
-    try {
-      for (std::size_t first = next.fetch_add(group); first < count; first = next.fetch_add(group)) {
-        work(first, std::min(first + group, count));
-      }
-    } catch (...) {
-      next = count;
-      const std::scoped_lock lock(mutex);
-      error = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < std::min(threads, (count + group - 1) / group); ++i) others.emplace_back(run);
-    run();
-  }
-  if (error) std::rethrow_exception(error);
-}
-
 }  // namespace
 
 Precision parse_precision(const std::string& name) {
@@ -134,6 +103,7 @@ Precision parse_precision(const std::string& name) {
 }
 
 struct Encoder::State {
+  TowerNeed need;
   bool untrained = false;
   std::filesystem::path folder;
   std::string name;
@@ -156,6 +126,11 @@ struct Encoder::State {
     return at == tokens.end() ? std::string::npos : static_cast<std::size_t>(at - tokens.begin());
   }
 
+  /// @throws Error kInvalidArgument if the encoder was loaded without this tower.
+  void check_loaded(bool TowerNeed::* tower, const char* what) const {
+    if (need.*tower) return;
+    fail(ErrorCode::kInvalidArgument, "encoder {}: {} need a tower that it was loaded without", name, what);
+  }
   void check_tokenizer(const std::filesystem::path& place) const;
   /// @param texts  each up to its pooled token. @param output  [texts, dim].
   void run_texts(const std::vector<std::span<const std::int64_t>>& texts, std::span<float> output) const;
@@ -198,7 +173,7 @@ void Encoder::State::run_texts(const std::vector<std::span<const std::int64_t>>&
   }
   const std::size_t passes = starts.size();
   starts.push_back(sorted.size());
-  share(passes, 1, callers(), [&](std::size_t first, std::size_t last) {
+  share_range(passes, 1, callers(), [&](std::size_t first, std::size_t last) {
     const std::size_t begin = starts[first], count = starts[last] - begin;
     engine->embed_texts(std::span(sorted).subspan(begin, count), std::span(vectors).subspan(begin, count));
   });
@@ -211,6 +186,7 @@ Encoder::~Encoder() = default;
 
 Encoder Encoder::load(const std::string& model, const EncoderOptions& options) {
   auto state = std::make_unique<State>();
+  state->need = options.need;
   state->folder = resolve_weights(model);
   const WeightReader weights(state->folder);
   const ModelConfig& config = state->config = weights.config();
@@ -243,6 +219,7 @@ std::string encoder_name(const std::string& model, const EncoderOptions& options
 }
 
 std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::size_t count) const {
+  state_->check_loaded(&TowerNeed::images, "images");
   const std::size_t image = 3 * image_size() * image_size();
   if (pixels.size() != count * image) {
     fail(ErrorCode::kInvalidArgument, "pixels: expected {} x 3 x {} x {} numbers, found {}", count, image_size(),
@@ -251,7 +228,7 @@ std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::siz
   std::vector<float> vectors(count * dim());
   const TowerEngine& engine = *state_->engine;
   const std::size_t group = engine.one_thread_a_call() ? engine.image_group() : std::max<std::size_t>(count, 1);
-  share(count, group, state_->callers(), [&](std::size_t first, std::size_t last) {
+  share_range(count, group, state_->callers(), [&](std::size_t first, std::size_t last) {
     engine.embed_images(pixels.subspan(first * image, (last - first) * image),
                         std::span(vectors).subspan(first * dim(), (last - first) * dim()));
   });
@@ -261,6 +238,7 @@ std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::siz
 std::size_t Encoder::group_size() const noexcept { return state_->engine->image_group(); }
 
 void Encoder::embed_group(std::span<const float> pixels, std::span<float> vectors) const {
+  state_->check_loaded(&TowerNeed::images, "images");
   const std::size_t image = 3 * image_size() * image_size();
   if (pixels.size() % image != 0 || vectors.size() != pixels.size() / image * dim()) {
     fail(ErrorCode::kInvalidArgument, "pixels: expected n x {} numbers for n x {}, found {} for {}", image, dim(),
@@ -270,6 +248,7 @@ void Encoder::embed_group(std::span<const float> pixels, std::span<float> vector
 }
 
 std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const {
+  state_->check_loaded(&TowerNeed::texts, "texts");
   if (count == 0 && tokens.empty()) return {};
   if (count == 0 || tokens.empty() || tokens.size() % count != 0) {
     fail(ErrorCode::kInvalidArgument, "tokens: expected {} rows of one length, found {} ids", count, tokens.size());
@@ -299,6 +278,7 @@ std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, s
 }
 
 TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
+  state_->check_loaded(&TowerNeed::texts, "texts");
   if (!state_->tokenizer)
     fail(ErrorCode::kInvalidArgument, "encoder {}: texts need a tokenizer, and it was loaded without", name());
   std::unordered_map<std::string_view, std::size_t> unique;

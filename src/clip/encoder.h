@@ -39,13 +39,19 @@ struct InputRules {
   bool operator==(const InputRules&) const = default;
 };
 
+/// Towers that an encoder needs. What is not needed takes no time and no memory with Engine::kNative.
+struct TowerNeed {
+  bool images = true, texts = true;
+};
+
 struct EncoderOptions {
   Precision precision = Precision::kFp32;  ///< kInt8 is refused (kUnavailable) by libtorch's towers
   Device device = Device::kCpu;
   Engine engine = Engine::kAuto;        ///< kNative is refused (kUnavailable) where it cannot run
   bool allow_untrained = false;         ///< a model marked "imagerank_untrained" is kRefused otherwise
   std::filesystem::path tokenizer_dir;  ///< empty: the model's own folder
-  bool need_tokenizer = true;           ///< false for pixels and tokens only
+  TowerNeed need;                       ///< to call a tower that is not needed is kInvalidArgument
+  bool need_tokenizer = true;           ///< false for images and tokens only
   TextCleaning text_cleaning = TextCleaning::kHuggingFace;
   InputRules rules;
 };
@@ -88,7 +94,7 @@ class Encoder {
   [[nodiscard]] const images::PreprocessOptions& preprocessing() const noexcept;
   [[nodiscard]] std::size_t context_length() const noexcept;
   /// Slug of the model, the precision and a hash of weights, config, tokenizer and preprocessing:
-  /// "sample-fp32-1a2b3c4d". The same with and without need_tokenizer.
+  /// "sample-fp32-1a2b3c4d". The same whatever need and need_tokenizer say.
   [[nodiscard]] const std::string& name() const noexcept;
   /// The folder, or the file of weights, that the model was loaded from, absolute.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "clip/cpu_towers.h"
+#include "clip/models.h"
 #include "clip/towers.h"
 #include "clip/weights.h"
 #include "core/fail.h"
@@ -43,8 +44,10 @@ std::string describe_native(Precision precision) {
 
 class NativeEngine : public TowerEngine {
  public:
-  NativeEngine(const WeightReader& weights, Precision precision)
-      : towers_(weights, format_of(precision), native_kernels()), description_(describe_native(precision)) {}
+  NativeEngine(const WeightReader& weights, const EncoderOptions& options)
+      : towers_(weights, format_of(options.precision), native_kernels(), options.need,
+                static_cast<std::size_t>(tower_threads())),
+        description_(describe_native(options.precision)) {}
 
   [[nodiscard]] std::size_t image_group() const noexcept override { return towers_.image_group(); }
   [[nodiscard]] std::size_t text_group() const noexcept override { return CpuTowers::text_group(); }
@@ -171,7 +174,7 @@ void require_device(Device device) {
 std::unique_ptr<TowerEngine> make_engine(const WeightReader& weights, const EncoderOptions& options) {
   Choice choice = choose(weights.config(), options);
   if (!choice.available) fail(ErrorCode::kUnavailable, "{}", choice.description);
-  if (choice.engine == Engine::kNative) return std::make_unique<NativeEngine>(weights, options.precision);
+  if (choice.engine == Engine::kNative) return std::make_unique<NativeEngine>(weights, options);
   return std::make_unique<TorchEngine>(weights, options, std::move(choice.description));
 }
 

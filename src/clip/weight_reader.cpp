@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <utility>
 
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
 #include "core/tensor_match.h"
+#include "core/threads.h"
 
 namespace imagerank::clip {
 namespace {
@@ -130,20 +132,29 @@ struct WeightReader::State {
   ModelConfig config;
   WeightTensors weights;
   std::map<std::string, Source> sources;
+  std::mutex mutex;
   std::map<std::string, std::string> digests;  ///< of the tensors that were read, by their names
 
+  State(const ModelConfig& of, const std::filesystem::path& folder) : config(of), weights(folder) {}
+
   void add_digest(const std::string& name, const TensorView& view) {
-    if (!digests.contains(name)) digests.emplace(name, sha256_hex(view.bytes));
+    {
+      const std::scoped_lock lock(mutex);
+      if (digests.contains(name)) return;
+    }
+    std::string digest = sha256_hex(view.bytes);
+    const std::scoped_lock lock(mutex);
+    digests.emplace(name, std::move(digest));
   }
 };
 
 WeightReader::WeightReader(const ModelConfig& config, const std::filesystem::path& folder)
-    : state_(std::make_unique<State>(State{config, WeightTensors(folder), {}, {}})) {
+    : state_(std::make_unique<State>(config, folder)) {
   state_->sources = Matcher(state_->weights).match(list_weights(config));
 }
 
 WeightReader::WeightReader(const std::filesystem::path& folder)
-    : state_(std::make_unique<State>(State{{}, WeightTensors(folder), {}, {}})) {
+    : state_(std::make_unique<State>(ModelConfig{}, folder)) {
   state_->config = load_model_config(folder, state_->weights);
   state_->sources = Matcher(state_->weights).match(list_weights(state_->config));
 }
@@ -173,13 +184,21 @@ std::vector<float> WeightReader::read(const std::string& parameter) const {
   return transpose(values, static_cast<std::size_t>(shape[0]), static_cast<std::size_t>(shape[1]));
 }
 
-std::string WeightReader::digest() const {
-  Digest whole;
-  for (const auto& [name, view] : state_->weights.tensors()) {
-    if (!state_->digests.contains(name)) {
+std::string WeightReader::digest(std::size_t threads) const {
+  const std::map<std::string, const TensorView*>& tensors = state_->weights.tensors();
+  std::vector<std::pair<std::string, const TensorView*>> unread;
+  for (const auto& tensor : tensors) {
+    if (!state_->digests.contains(tensor.first)) unread.emplace_back(tensor);
+  }
+  share_range(unread.size(), 1, threads, [&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      const auto& [name, view] = unread[i];
       state_->add_digest(name, *view);
       if (!view->is_copy) forget_pages(view->bytes);
     }
+  });
+  Digest whole;
+  for (const auto& [name, view] : tensors) {
     whole.update(
         fmt::format("{} {} {} {}\n", name, type_name(view->type), shape_text(view->shape), state_->digests.at(name)));
   }

@@ -25,7 +25,7 @@ struct WeightEntry {
 [[nodiscard]] std::vector<WeightEntry> list_weights(const ModelConfig& config);
 
 /// A model's weights, in any layout and file that WeightTensors reads, F16, BF16, F32 or F64, one at a time.
-/// Memory-mapped; what was read is given back at once. Not thread-safe.
+/// Memory-mapped; what was read is given back at once. Several threads may read.
 class WeightReader {
  public:
   /// The config's own weights, all found and of the right shapes.
@@ -44,7 +44,8 @@ class WeightReader {
   /// @throws Error kCorruptData if one of them is not finite.
   [[nodiscard]] std::vector<float> read(const std::string& parameter) const;
   /// SHA-256 (hex) of the model's tensors: names, types, shapes and bytes. What was not read yet is read now.
-  [[nodiscard]] std::string digest() const;
+  /// @param threads  that read, at most.
+  [[nodiscard]] std::string digest(std::size_t threads) const;
 
  private:
   struct State;

@@ -1,5 +1,7 @@
 #include "core/threads.h"
 
+#include <algorithm>
+#include <atomic>
 #include <exception>
 #include <vector>
 
@@ -22,6 +24,24 @@ void run_on_threads(int count, const std::function<void()>& work) {
     guarded();
   }
   if (error) std::rethrow_exception(error);
+}
+
+void share_range(std::size_t count, std::size_t group, std::size_t threads,
+                 const std::function<void(std::size_t first, std::size_t last)>& work) {
+  const auto parts = [](std::size_t whole, std::size_t part) { return (whole + part - 1) / part; };
+  const std::size_t turns = std::max<std::size_t>(1, parts(count, group * threads));
+  const std::size_t most = std::max<std::size_t>(1, parts(count, turns * threads));
+  std::atomic<std::size_t> next = 0;
+  run_on_threads(static_cast<int>(std::min(threads, parts(count, most))), [&] {
+    try {
+      for (std::size_t first = next.fetch_add(most); first < count; first = next.fetch_add(most)) {
+        work(first, std::min(first + most, count));
+      }
+    } catch (...) {
+      next = count;
+      throw;
+    }
+  });
 }
 
 }  // namespace imagerank

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +13,11 @@ namespace imagerank {
 /// Runs `work` on `count` threads at once, the caller's among them, and returns when all have ended.
 /// @throws what one of them threw first.
 void run_on_threads(int count, const std::function<void()>& work);
+
+/// Calls work(first, last) for shares of [0, count), as equal as whole turns of all threads make them, of `group` at
+/// most. No share is begun after one has thrown. @throws what one of them threw first.
+void share_range(std::size_t count, std::size_t group, std::size_t threads,
+                 const std::function<void(std::size_t first, std::size_t last)>& work);
 
 /// A value for each thread that asks.
 template <typename Value>

@@ -51,6 +51,9 @@ struct RowKernels {
   /// To kInt8, by the largest magnitude of what is no outlier. A row of zeros has scale 0.
   void (*to_int8)(const float* x, std::size_t n, std::uint8_t* out, RowScale& scale);
 
+  /// Weights of kInt8: signed bytes, x / scale rounded. @return the scale, the largest magnitude / 127.
+  float (*weights_to_int8)(const float* x, std::size_t n, std::int8_t* out);
+
   /// In place: a tile of kInt8, int32 sums, becomes values. @param rows  [height]. @param sums  of each column's
   /// weights. @param scales  of the columns. @param panel  as in Tile::run, for the outliers.
   void (*from_int8)(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums, const float* scales,

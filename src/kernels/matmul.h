@@ -12,12 +12,6 @@ namespace imagerank::kernels {
 // Products of matrices that change with each call, as training's do: both sides are packed on the way, in memory of the
 // caller's. kFp32 and kBf16; sums are float32.
 
-/// A float32 matrix in memory, rows `stride` numbers apart.
-struct MatrixView {
-  const float* data;
-  std::size_t rows, columns, stride;
-};
-
 /// Of a panel whose columns have `depth` numbers.
 [[nodiscard]] inline std::size_t panel_bytes(std::size_t depth, Format format) noexcept {
   return padded_depth(depth, format) * bytes_of(format) * kPanelColumns;

@@ -1,48 +1,56 @@
 #include "kernels/product.h"
 
 #include <cassert>
-#include <cmath>
 #include <cstring>
+#include <numeric>
+
+#include "kernels/matmul.h"
 
 namespace imagerank::kernels {
 
-PackedMatrix::PackedMatrix(std::span<const float> weights, std::size_t columns, std::size_t depth, Format format,
-                           std::size_t part)
+PackedMatrix::PackedMatrix(const Kernels& kernels, std::span<const float> weights, std::size_t columns,
+                           std::size_t depth, Format format, std::size_t part)
     : format_(format), panels_(round_up(columns, kPanelColumns) / kPanelColumns) {
   const std::size_t padded = padded_depth(depth, format);
   part_depth_ = part == 0 ? padded : part;
   assert(padded % part_depth_ == 0 && part_depth_ % (kBlockBytes / bytes_of(format)) == 0);
   parts_ = padded / part_depth_;
-  buffer_ = Buffer(panels_ * kPanelColumns * padded * bytes_of(format));
+  const std::size_t bytes = panel_bytes(depth, format);
+  buffer_ = Buffer(panels_ * bytes);
+  const Buffer scratch(bytes);
+  std::vector<float> row;
   if (format == Format::kInt8) {
     scales_.resize(panels_ * kPanelColumns);
     sums_.resize(panels_ * parts_ * kPanelColumns);
+    row.resize(padded);
   }
-  for (std::size_t column = 0; column < columns; ++column) pack_column(weights.data() + column * depth, column, depth);
-}
-
-void PackedMatrix::pack_column(const float* weights, std::size_t column, std::size_t depth) {
-  const std::size_t panel = column / kPanelColumns, lane = column % kPanelColumns;
-  const std::size_t size = bytes_of(format_), step_numbers = kStepBytes / size;
-  float scale = 0.0F;
-  if (format_ == Format::kInt8) {
-    for (std::size_t k = 0; k < depth; ++k) scale = std::max(scale, std::abs(weights[k]) / 127.0F);
-    scales_[column] = scale;
-  }
-  std::byte* start = buffer_.data() + panel * parts_ * part_steps() * kPanelColumns * kStepBytes;
-  for (std::size_t k = 0; k < depth; ++k) {
-    std::byte* at = start + ((k / step_numbers) * kPanelColumns + lane) * kStepBytes + (k % step_numbers) * size;
-    if (format_ == Format::kFp32) {
-      std::memcpy(at, weights + k, size);
-    } else if (format_ == Format::kBf16) {
-      const std::uint16_t value = bfloat16_from_float(weights[k]);
-      std::memcpy(at, &value, size);
+  const MatrixView matrix{weights.data(), columns, depth, depth};
+  for (std::size_t panel = 0; panel < panels_; ++panel) {
+    std::byte* const out = buffer_.data() + panel * bytes;
+    if (format == Format::kInt8) {
+      pack_int8_panel(kernels, matrix, panel, out, scratch.data(), row);
     } else {
-      const auto value = static_cast<std::int8_t>(scale > 0.0F ? std::lrint(weights[k] / scale) : 0);
-      std::memcpy(at, &value, size);
-      sums_[(panel * parts_ + k / part_depth_) * kPanelColumns + lane] += value;
+      pack_panel_of_transposed(kernels, format, matrix, panel * kPanelColumns, out, scratch.data());
     }
   }
+}
+
+void PackedMatrix::pack_int8_panel(const Kernels& kernels, const MatrixView& weights, std::size_t panel, std::byte* out,
+                                   std::byte* scratch, std::vector<float>& row) {
+  const std::size_t first = panel * kPanelColumns, count = std::min(kPanelColumns, weights.rows - first);
+  auto* const values = reinterpret_cast<std::int8_t*>(scratch);
+  std::memset(values + count * row.size(), 0, (kPanelColumns - count) * row.size());
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    std::copy_n(weights.data + (first + lane) * weights.stride, weights.columns, row.begin());
+    std::int8_t* const column = values + lane * row.size();
+    scales_[first + lane] = kernels.rows.weights_to_int8(row.data(), row.size(), column);
+    for (std::size_t part = 0; part < parts_; ++part) {
+      const std::int8_t* const begin = column + part * part_depth_;
+      sums_[(panel * parts_ + part) * kPanelColumns + lane] =
+          std::accumulate(begin, begin + part_depth_, std::int32_t{0});
+    }
+  }
+  kernels.rows.transpose(scratch, row.size(), row.size() / kStepBytes, out);
 }
 
 ProductRows::ProductRows(std::size_t capacity, std::size_t depth, Format format, bool tiled)

@@ -12,6 +12,12 @@
 
 namespace imagerank::kernels {
 
+/// A float32 matrix in memory, rows `stride` numbers apart.
+struct MatrixView {
+  const float* data;
+  std::size_t rows, columns, stride;
+};
+
 /// Weights of a product, in panels of kPanelColumns columns: [columns / 32, steps, 32, kStepBytes]. Depth and columns
 /// are padded with zeros. kInt8 has a scale for each column: its largest magnitude / 127.
 class PackedMatrix {
@@ -20,8 +26,8 @@ class PackedMatrix {
   /// @param weights  float32 [columns, depth], row-major.
   /// @param part  a product may be taken over parts of the depth, each so long: whole blocks, a divisor of the padded
   /// depth. 0: over all of it.
-  PackedMatrix(std::span<const float> weights, std::size_t columns, std::size_t depth, Format format,
-               std::size_t part = 0);
+  PackedMatrix(const Kernels& kernels, std::span<const float> weights, std::size_t columns, std::size_t depth,
+               Format format, std::size_t part = 0);
 
   [[nodiscard]] Format format() const noexcept { return format_; }
   [[nodiscard]] std::size_t panels() const noexcept { return panels_; }
@@ -40,7 +46,9 @@ class PackedMatrix {
   [[nodiscard]] std::size_t bytes() const noexcept { return buffer_.size(); }
 
  private:
-  void pack_column(const float* weights, std::size_t column, std::size_t depth);
+  /// Of kInt8. @param row  [padded depth] of float32, what is beyond the depth 0. @param scratch  of a panel.
+  void pack_int8_panel(const Kernels& kernels, const MatrixView& weights, std::size_t panel, std::byte* out,
+                       std::byte* scratch, std::vector<float>& row);
 
   Format format_ = Format::kFp32;
   std::size_t panels_ = 0, parts_ = 0, part_depth_ = 0;

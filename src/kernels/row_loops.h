@@ -92,6 +92,17 @@ struct RowLoops {
     }
   }
 
+  static float weights_to_int8(const float* x, std::size_t n, std::int8_t* out) {
+    V largest = V::set(0.0F);
+    for (std::size_t i = 0; i < n; i += kLanes) largest = max(largest, abs(V::load(x + i)));
+    const float scale = largest.largest() / 127.0F;
+    const V divisor = V::set(scale > 0.0F ? scale : 1.0F);
+    auto* const offset = reinterpret_cast<std::uint8_t*>(out);
+    for (std::size_t i = 0; i < n; i += kLanes) V::store_int8(V::load(x + i) / divisor, offset + i);
+    for (std::size_t i = 0; i < n; ++i) offset[i] ^= static_cast<std::uint8_t>(kInt8Offset);  // signed again
+    return scale;
+  }
+
   static void from_int8(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums,
                         const float* scales, const std::byte* panel) {
     auto* values = static_cast<float*>(tile);
@@ -206,8 +217,8 @@ struct RowLoops {
 template <class V>
 constexpr RowKernels row_kernels() {
   using L = RowLoops<V>;
-  return {L::layer_norm, L::softmax, L::to_bf16, L::to_int8,    L::from_int8, L::quick_gelu,
-          L::gelu,       L::store,   L::add,     L::store_bf16, L::transpose, V::interleave};
+  return {L::layer_norm, L::softmax, L::to_bf16, L::to_int8,    L::weights_to_int8, L::from_int8, L::quick_gelu,
+          L::gelu,       L::store,   L::add,     L::store_bf16, L::transpose,       V::interleave};
 }
 
 }  // namespace imagerank::kernels

@@ -38,7 +38,7 @@ class HardCrossEntropy : public torch::autograd::Function<HardCrossEntropy> {
   template <typename Number>
   static void slope(const at::Tensor& probabilities, const at::Tensor& labels, const at::Tensor& by_row) {
     const std::int64_t classes = probabilities.size(1);
-    Number* row = probabilities.data_ptr<Number>();
+    auto* row = probabilities.data_ptr<Number>();
     for (std::int64_t i = 0; i < probabilities.size(0); ++i, row += classes) {
       row[labels.data_ptr<std::int64_t>()[i]] -= Number{1};
       for (std::int64_t c = 0; c < classes; ++c) row[c] *= by_row.data_ptr<Number>()[i];

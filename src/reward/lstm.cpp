@@ -157,7 +157,7 @@ struct Kept {
 
   static std::size_t size(const Sizes& sizes) { return (2 * kGates + 4) * sizes.hidden * sizes.columns; }
   Kept(const at::Tensor& memory, const Sizes& sizes) {
-    float* next = memory.data_ptr<float>();
+    auto* next = memory.data_ptr<float>();
     const auto take = [&](std::size_t count) {
       return std::exchange(next, next + count * sizes.hidden * sizes.columns);
     };

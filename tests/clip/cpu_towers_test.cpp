@@ -57,7 +57,9 @@ class CpuTowersOf : public testing::TestWithParam<std::string_view> {
     const auto size = static_cast<std::size_t>(odd_config().image_size);
     return 3 * size * size;
   }
-  [[nodiscard]] CpuTowers towers(Format format) const { return {WeightReader(folder_ / name_), format, kernels_}; }
+  [[nodiscard]] CpuTowers towers(Format format) const {
+    return {WeightReader(folder_ / name_), format, kernels_, {}, 2};
+  }
   [[nodiscard]] std::vector<float> images_of(const CpuTowers& towers) const {
     std::vector<float> vectors(kImages * kDim);
     towers.embed_images(pixels_, vectors);

@@ -73,9 +73,37 @@ TEST_F(EncoderOfRandomWeights, NameIsSlugPrecisionAndHash) {
   EncoderOptions without;
   without.need_tokenizer = false;
   EXPECT_EQ(load(without).name(), encoder.name());
+  without.need.images = false;
+  EXPECT_EQ(load(without).name(), encoder.name());
   EncoderOptions cleaned;
   cleaned.text_cleaning = TextCleaning::kOpenAi;
   EXPECT_NE(load(cleaned).name(), encoder.name());
+}
+
+TEST_F(EncoderOfRandomWeights, TowersThatAreNotNeededAreMissedByName) {
+  const Encoder both = load();
+  const std::vector<float> pixels(3 * both.image_size() * both.image_size(), 0.5F);
+  const std::vector<std::string> texts = {"a cat"};
+  EncoderOptions images, words;
+  images.need.texts = images.need_tokenizer = false;
+  words.need.images = false;
+  for (const Engine engine : {Engine::kNative, Engine::kTorch}) {
+    images.engine = words.engine = engine;
+    const Encoder eyes = load(images), reader = load(words);
+    std::vector<float> vector(eyes.dim());
+    EXPECT_LT(relative_error(eyes.embed_pixels(pixels, 1), both.embed_pixels(pixels, 1)), 1e-5);
+    EXPECT_LT(relative_error(reader.embed_texts(texts).values, both.embed_texts(texts).values), 1e-5);
+    EXPECT_THROW((void)reader.embed_pixels(pixels, 1), Error);
+    EXPECT_THROW(reader.embed_group(pixels, vector), Error);
+    EXPECT_THROW((void)eyes.embed_tokens(std::vector<std::int64_t>{1}, 1), Error);
+    try {
+      (void)eyes.embed_texts(texts);
+      FAIL() << "the text tower was not loaded";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_EQ(error.what(), "encoder " + eyes.name() + ": texts need a tower that it was loaded without");
+    }
+  }
 }
 
 TEST_F(EncoderOfRandomWeights, TheHashFollowsEveryFile) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <vector>
 
 #include "imagerank/error.h"
 
@@ -24,6 +25,28 @@ TEST(Threads, AllRunAndTheFirstErrorIsThrownWhenAllHaveEnded) {
     EXPECT_STREQ(error.what(), "the second one's");
   }
   EXPECT_EQ(ended, 4);
+}
+
+TEST(Threads, SharesCoverTheRangeOnceAndNoneIsLarger) {
+  for (const std::size_t count : {0U, 1U, 5U, 64U, 1000U}) {
+    std::vector<std::atomic<int>> seen(count);
+    share_range(count, 10, 3, [&](std::size_t first, std::size_t last) {
+      EXPECT_LT(first, last);
+      EXPECT_LE(last - first, 10U);
+      for (std::size_t i = first; i < last; ++i) ++seen[i];
+    });
+    for (const std::atomic<int>& times : seen) EXPECT_EQ(times, 1);
+  }
+}
+
+TEST(Threads, NoShareBeginsAfterAnError) {
+  std::atomic<int> begun = 0;
+  EXPECT_THROW(share_range(1000, 1, 1,
+                           [&](std::size_t, std::size_t) {
+                             if (++begun == 3) throw Error(ErrorCode::kIo, "a disk");
+                           }),
+               Error);
+  EXPECT_EQ(begun, 3);
 }
 
 TEST(Threads, EachHasAValueOfItsOwn) {

@@ -57,7 +57,7 @@ struct ProductCase {
 std::vector<float> product_of(const Kernels& kernels, Format format, const ProductCase& shape,
                               const std::vector<float>& rows, const std::vector<float>& weights) {
   ProductRows packed(shape.rows, shape.part == 0 ? shape.depth : shape.part, format);
-  const PackedMatrix matrix(weights, shape.columns, shape.depth, format, shape.part);
+  const PackedMatrix matrix(kernels, weights, shape.columns, shape.depth, format, shape.part);
   std::vector<float> result(shape.rows * shape.columns);
   std::vector<float> row(round_up(shape.depth, 64));
   for (std::size_t part = 0; part < matrix.parts(); ++part) {
@@ -96,9 +96,52 @@ double product_error(const std::vector<float>& result, const ProductCase& shape,
   return worst / std::sqrt(squares / static_cast<double>(shape.rows * shape.columns));
 }
 
+/// Byte k of column c of packed weights, where PackedMatrix's docs say it is.
+std::byte packed_byte(const PackedMatrix& matrix, std::size_t c, std::size_t byte) {
+  const std::size_t part = byte / (matrix.part_steps() * kStepBytes),
+                    in_part = byte % (matrix.part_steps() * kStepBytes);
+  const std::size_t step = in_part / kStepBytes;
+  return matrix.panel(c / kPanelColumns,
+                      part)[(step * kPanelColumns + c % kPanelColumns) * kStepBytes + in_part % kStepBytes];
+}
+
 const std::vector<ProductCase> kShapes = {{1, 32, 64, 0},     {14, 64, 128, 0},    {33, 96, 768, 0}, {50, 70, 588, 0},
                                           {29, 32, 256, 128}, {100, 40, 100, 0},   {1, 1, 1, 0},     {31, 33, 80, 0},
                                           {65, 32, 1280, 0},  {16, 64, 3072, 1024}};
+
+TEST_P(KernelsOf, WeightsArePackedAsPlainLoopsWould) {
+  for (const ProductCase& shape : {ProductCase{0, 70, 588, 0}, {0, 64, 256, 128}, {0, 1, 1, 0}, {0, 33, 80, 0}}) {
+    auto weights = random_numbers(shape.columns * shape.depth, 30);
+    std::fill_n(weights.begin(), shape.depth, 0.0F);  // a column of nothing
+    for (const Format format : {Format::kFp32, Format::kBf16, Format::kInt8}) {
+      const PackedMatrix matrix(kernels_, weights, shape.columns, shape.depth, format, shape.part);
+      for (std::size_t c = 0; c < shape.columns; ++c) {
+        const float* const column = weights.data() + c * shape.depth;
+        float scale = 0.0F;
+        for (std::size_t k = 0; k < shape.depth; ++k) scale = std::max(scale, std::abs(column[k]) / 127.0F);
+        std::vector<std::byte> expected(padded_depth(shape.depth, format) * bytes_of(format));
+        std::vector<std::int32_t> sums(matrix.parts());
+        for (std::size_t k = 0; k < shape.depth; ++k) {
+          const std::uint16_t half = bfloat16_from_float(column[k]);
+          const auto byte = static_cast<std::int8_t>(scale > 0.0F ? std::lrint(column[k] / scale) : 0);
+          const void* const number = format == Format::kFp32   ? static_cast<const void*>(column + k)
+                                     : format == Format::kBf16 ? static_cast<const void*>(&half)
+                                                               : static_cast<const void*>(&byte);
+          std::memcpy(expected.data() + k * bytes_of(format), number, bytes_of(format));
+          sums[k / matrix.part_depth()] += byte;
+        }
+        std::size_t wrong = 0;
+        for (std::size_t b = 0; b < expected.size(); ++b) wrong += packed_byte(matrix, c, b) == expected[b] ? 0 : 1;
+        EXPECT_EQ(wrong, 0U) << shape.depth << ", column " << c << ", " << bytes_of(format) << " bytes a number";
+        if (format != Format::kInt8) continue;
+        EXPECT_EQ(matrix.scales(c / kPanelColumns)[c % kPanelColumns], scale);
+        for (std::size_t part = 0; part < matrix.parts(); ++part) {
+          EXPECT_EQ(matrix.sums(c / kPanelColumns, part)[c % kPanelColumns], sums[part]);
+        }
+      }
+    }
+  }
+}
 
 TEST_P(KernelsOf, Fp32ProductIsPlainLoops) {
   for (const ProductCase& shape : kShapes) {
