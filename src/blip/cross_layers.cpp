@@ -52,7 +52,7 @@ CrossLayers::Buffers::Buffers(const CrossConfig& config)
       hidden(kRows, size(config.text.width)),
       input(kRows, size(config.text.width), Format::kFp32),
       queries(kRows, 3 * size(config.text.width), Format::kFp32, true),
-      context(kRows, size(config.text.width)),
+      context(kRows, size(config.text.width), Format::kFp32, true),
       mlp(kRows, size(config.text.mlp_width), Format::kFp32, true),
       attention(std::max(size(config.vision_tokens()), kMostTokens), size(config.text.width / config.text.heads),
                 Format::kFp32) {
@@ -148,10 +148,10 @@ void CrossLayers::see_texts(Buffers& buffers, const Layer& layer, std::span<cons
       buffers.attention.set_sequence(kernels_, at(buffers.queries, text.first, width + h * depth),
                                      at(buffers.queries, text.first, 2 * width + h * depth), stride, text.length);
       buffers.attention.attend(kernels_, at(buffers.queries, text.first, h * depth), stride, text.length, false, 0,
-                               buffers.context.row(text.first) + h * depth, buffers.context.stride());
+                               buffers.context, text.first, h * depth);
     }
   }
-  add_context(buffers, rows, layer.self_out, layer.self_norm);
+  add_and_norm(buffers, buffers.context, rows, layer.self_out, layer.self_norm);
 }
 
 void CrossLayers::look_at_image(Buffers& buffers, std::size_t index, std::span<const Text> texts) const {
@@ -164,9 +164,9 @@ void CrossLayers::look_at_image(Buffers& buffers, std::size_t index, std::span<c
     buffers.attention.set_sequence(kernels_, at(image, 0, h * depth), at(image, 0, width + h * depth), image.stride(),
                                    size(config_.vision_tokens()));
     buffers.attention.attend(kernels_, at(buffers.queries, 0, h * depth), buffers.queries.stride(), rows, false, 0,
-                             buffers.context.row(0) + h * depth, buffers.context.stride());
+                             buffers.context, 0, h * depth);
   }
-  add_context(buffers, rows, layer.cross_out, layer.cross_norm);
+  add_and_norm(buffers, buffers.context, rows, layer.cross_out, layer.cross_norm);
 }
 
 void CrossLayers::add_mlp(Buffers& buffers, const Layer& layer, std::size_t rows) const {
@@ -176,11 +176,6 @@ void CrossLayers::add_mlp(Buffers& buffers, const Layer& layer, std::size_t rows
                       buffers.mlp.store_tile(kernels_, row, height, column, tile, kernels::kNoBias.data());
                     });
   add_and_norm(buffers, buffers.mlp, rows, layer.fc2, layer.norm);
-}
-
-void CrossLayers::add_context(Buffers& buffers, std::size_t count, const CrossLinear& layer, const Norm& norm) const {
-  for (std::size_t r = 0; r < count; ++r) buffers.input.set(kernels_, r, buffers.context.row(r));
-  add_and_norm(buffers, buffers.input, count, layer, norm);
 }
 
 void CrossLayers::add_and_norm(Buffers& buffers, const kernels::ProductRows& rows, std::size_t count,

@@ -34,7 +34,7 @@ class CrossLayers {
     kernels::FloatRows hidden;                      ///< [kRows, width]
     kernels::ProductRows input;                     ///< [kRows, width], as the next product reads it
     kernels::ProductRows queries;                   ///< [kRows, 3 * width]: query, key, value
-    kernels::FloatRows context;                     ///< [kRows, width]
+    kernels::ProductRows context;                   ///< [kRows, width]
     kernels::ProductRows mlp;                       ///< [kRows, mlp_width]
     kernels::HeadAttention attention;
   };
@@ -77,7 +77,6 @@ class CrossLayers {
   /// hidden = norm(hidden + rows * layer), and the next product's input.
   void add_and_norm(Buffers& buffers, const kernels::ProductRows& rows, std::size_t count, const CrossLinear& layer,
                     const Norm& norm) const;
-  void add_context(Buffers& buffers, std::size_t count, const CrossLinear& layer, const Norm& norm) const;
   void norm_rows(Buffers& buffers, std::size_t count, const Norm& norm) const;
 
   CrossConfig config_;

@@ -78,8 +78,7 @@ TransformerBuffers::TransformerBuffers(const TowerConfig& config, std::size_t ro
       pooled(rows, size(config.width), format),
       head(rows, 3 * padded_head(config), attention_format(format), true),
       query(rows, padded_head(config), attention_format(format), true),
-      context(rows, size(config.width)),
-      context_in(rows, size(config.width), format),
+      context(rows, size(config.width), format, true),
       mlp(rows, mlp_part(config), format, true),
       attention(longest, padded_head(config), attention_format(format)),
       row(size(config.width)) {}
@@ -175,8 +174,8 @@ void CpuTransformer::attention(TransformerBuffers& buffers, const Layer& layer, 
       const std::byte* queries = buffers.head.row(sequence.first);
       const std::size_t stride = buffers.head.stride();
       buffers.attention.set_sequence(kernels_, queries + part, queries + 2 * part, stride, sequence.length);
-      buffers.attention.attend(kernels_, queries, stride, sequence.length, causal, 0,
-                               buffers.context.row(sequence.first) + h * depth, buffers.context.stride());
+      buffers.attention.attend(kernels_, queries, stride, sequence.length, causal, 0, buffers.context, sequence.first,
+                               h * depth);
     }
   }
 }
@@ -207,15 +206,15 @@ void CpuTransformer::pooled_attention(TransformerBuffers& buffers, const Layer& 
       buffers.attention.set_sequence(kernels_, first + part, first + 2 * part, buffers.head.stride(),
                                      sequences[s].length);
       buffers.attention.attend(kernels_, buffers.query.row(s), buffers.query.stride(), 1, causal, pooled[s],
-                               buffers.context.row(s) + h * depth, buffers.context.stride());
+                               buffers.context, s, h * depth);
     }
   }
 }
 
 void CpuTransformer::add_attention(TransformerBuffers& buffers, const Layer& layer, std::size_t count) const {
-  for (std::size_t r = 0; r < count; ++r) buffers.context_in.set(kernels_, r, buffers.context.row(r));
+  buffers.context.finish(kernels_, count);
   const kernels::FloatRows& hidden = buffers.hidden;
-  kernels::multiply(kernels_, buffers.context_in, count, layer.out, 0, layer.out.panels(), 0,
+  kernels::multiply(kernels_, buffers.context, count, layer.out, 0, layer.out.panels(), 0,
                     [&](std::size_t row, std::size_t height, std::size_t column, const float* tile) {
                       kernels_.rows.add(tile, height, layer.out_bias.data() + column, hidden.row(row) + column,
                                         hidden.stride());

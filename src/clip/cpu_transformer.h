@@ -31,8 +31,7 @@ struct TransformerBuffers {
   kernels::ProductRows pooled;       ///< [rows, width], normed rows of the pooled tokens
   kernels::ProductRows head;         ///< [rows, 3 * padded depth]: query, key, value of one head
   kernels::ProductRows query;        ///< [rows, padded depth], of the pooled tokens
-  kernels::FloatRows context;        ///< [rows, width], attention's result
-  kernels::ProductRows context_in;   ///< the same, as the next product reads it
+  kernels::ProductRows context;      ///< [rows, width], attention's result
   kernels::ProductRows mlp;          ///< [rows, part of mlp_width]
   kernels::HeadAttention attention;  ///< of one head and sequence
   std::vector<float> row;            ///< [width], one normed row

@@ -51,7 +51,8 @@ const std::byte* HeadAttention::probabilities(const Kernels& kernels, std::size_
 }
 
 void HeadAttention::attend(const Kernels& kernels, const std::byte* queries, std::size_t stride, std::size_t count,
-                           bool causal, std::size_t first, float* context, std::size_t context_stride) {
+                           bool causal, std::size_t first, ProductRows& context, std::size_t context_row,
+                           std::size_t context_column) {
   const Tile& tile = kernels.tile(format_);
   const std::size_t size = bytes_of(format_);
   const auto steps_of = [&](std::size_t numbers) { return numbers * size / kStepBytes; };
@@ -73,8 +74,8 @@ void HeadAttention::attend(const Kernels& kernels, const std::byte* queries, std
     for (std::size_t panel = 0; panel < depth_ / kPanelColumns; ++panel) {
       tile.run(weights, scores_.stride() * sizeof(float), values_.data() + panel * longest_ * kPanelColumns * size,
                steps_of(columns), sums, false);
-      kernels.rows.store(sums, height, kNoBias.data(), context + row * context_stride + panel * kPanelColumns,
-                         context_stride);
+      context.store_tile(kernels, context_row + row, height, context_column + panel * kPanelColumns, sums,
+                         kNoBias.data());
     }
   }
 }

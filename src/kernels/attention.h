@@ -4,6 +4,7 @@
 
 #include "kernels/buffer.h"
 #include "kernels/kernels.h"
+#include "kernels/product.h"
 
 namespace imagerank::kernels {
 
@@ -19,11 +20,11 @@ class HeadAttention {
   /// bytes apart, kSpareRows readable behind them.
   void set_sequence(const Kernels& kernels, const std::byte* keys, const std::byte* values, std::size_t stride,
                     std::size_t length);
-  /// context float32 [count, depth] = softmax(queries * keys^T) * values.
+  /// Tiles of softmax(queries * keys^T) * values [count, depth] into `context`, from a row and a column of it on.
   /// @param queries  rows of [count, depth], `stride` bytes apart, kSpareRows readable behind them; their scale is the
-  /// caller's. @param first  with `causal`, query i sees the keys up to first + i. @param context_stride  numbers.
+  /// caller's. @param first  with `causal`, query i sees the keys up to first + i.
   void attend(const Kernels& kernels, const std::byte* queries, std::size_t stride, std::size_t count, bool causal,
-              std::size_t first, float* context, std::size_t context_stride);
+              std::size_t first, ProductRows& context, std::size_t context_row, std::size_t context_column);
 
  private:
   /// Probabilities of `height` rows of scores, as the next product reads them.

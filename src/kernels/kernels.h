@@ -54,10 +54,11 @@ struct RowKernels {
   /// Weights of kInt8: signed bytes, x / scale rounded. @return the scale, the largest magnitude / 127.
   float (*weights_to_int8)(const float* x, std::size_t n, std::int8_t* out);
 
-  /// In place: a tile of kInt8, int32 sums, becomes values. @param rows  [height]. @param sums  of each column's
-  /// weights. @param scales  of the columns. @param panel  as in Tile::run, for the outliers.
-  void (*from_int8)(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums, const float* scales,
-                    const std::byte* panel);
+  /// In place: a tile of kInt8, int32 sums, becomes values. @param rows  [height]. @param offsets  the sum of
+  /// each column's weights, times kInt8Offset. @param scales  of the columns. @param panel  as in Tile::run, for the
+  /// outliers.
+  void (*from_int8)(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* offsets,
+                    const float* scales, const std::byte* panel);
   // What becomes of a tile, [kPanelColumns] of `bias` added to each of its rows; in place, or to rows of `out` that
   // are `stride` numbers apart.
   void (*quick_gelu)(float* tile, std::size_t height, const float* bias);  ///< x * sigmoid(1.702 x), 1e-6 of it + 1e-8

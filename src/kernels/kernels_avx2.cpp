@@ -49,16 +49,32 @@ struct Avx2 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(x),
                      _mm_packus_epi32(_mm256_castsi256_si128(chosen), _mm256_extracti128_si256(chosen, 1)));
   }
-  static void store_int8(Avx2 x, std::uint8_t* out) {
-    const __m256i moved = _mm256_add_epi32(_mm256_cvtps_epi32(x.v), _mm256_set1_epi32(kInt8Offset));
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_packus_epi16(words, words));
+  /// Of the first `count` lanes.
+  static __m256 mask(std::size_t count) {
+    const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lanes));
   }
-  /// a - factor * b
-  static Avx2 difference(const std::int32_t* a, const std::int32_t* b, std::int32_t factor) {
-    const __m256i product =
-        _mm256_mullo_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)), _mm256_set1_epi32(factor));
-    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)), product))};
+  /// The first `count` of x, then those of `other`.
+  static Avx2 load_first(const float* x, std::size_t count, Avx2 other) {
+    const __m256 first = mask(count);
+    return {_mm256_blendv_ps(other.v, _mm256_maskload_ps(x, _mm256_castps_si256(first)), first)};
+  }
+  /// x [n] * factor, rounded, kInt8Offset added, within 0 to 255.
+  static void store_int8(const float* x, std::size_t n, Avx2 factor, std::uint8_t* out) {
+    const auto rounded = [&](std::size_t i) {
+      return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), factor.v));
+    };
+    const __m128i offset = _mm_set1_epi8(static_cast<char>(kInt8Offset));
+    for (std::size_t i = 0; i < n; i += 16) {
+      // What is packed comes in halves of 8 bytes of each.
+      const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(rounded(i), rounded(i + 8)), 0xd8);
+      const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_xor_si128(bytes, offset));
+    }
+  }
+  static Avx2 difference(const std::int32_t* a, const std::int32_t* b) {
+    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)),
+                                                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b))))};
   }
   /// Byte `at` of each step of a panel of int8.
   static Avx2 weights(const std::byte* step, int at) {
@@ -105,12 +121,18 @@ Avx2 operator+(Avx2 a, Avx2 b) { return {_mm256_add_ps(a.v, b.v)}; }
 Avx2 operator-(Avx2 a, Avx2 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 Avx2 operator*(Avx2 a, Avx2 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 Avx2 reciprocal(Avx2 a) { return {_mm256_div_ps(_mm256_set1_ps(1.0F), a.v)}; }
-Avx2 operator/(Avx2 a, Avx2 b) { return {_mm256_div_ps(a.v, b.v)}; }
 Avx2 fma(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 Avx2 min(Avx2 a, Avx2 b) { return {_mm256_min_ps(a.v, b.v)}; }
 Avx2 max(Avx2 a, Avx2 b) { return {_mm256_max_ps(a.v, b.v)}; }
 Avx2 abs(Avx2 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.v)}; }
-Avx2 round(Avx2 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+/// a * b - c
+Avx2 fms(Avx2 a, Avx2 b, Avx2 c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
+/// A bit for each lane in which a > b.
+std::uint32_t lanes_above(Avx2 a, Avx2 b) {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)));
+}
+/// The first `count` of a, then zeros.
+Avx2 keep_first(Avx2 a, std::size_t count) { return {_mm256_and_ps(a.v, Avx2::mask(count))}; }
 Avx2 scale_by_power(Avx2 a, Avx2 k) {
   // e^88.3 needs 2^127, and rounds k to 127 at most: the exponent fits.
   const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k.v), _mm256_set1_epi32(127)), 23);

@@ -46,15 +46,32 @@ struct Avx512 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(x),
                         _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet)));
   }
-  static void store_int8(Avx512 x, std::uint8_t* out) {
-    const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(x.v), _mm512_set1_epi32(kInt8Offset));
-    const __m512i clamped = _mm512_min_epi32(_mm512_max_epi32(rounded, _mm512_setzero_si512()), _mm512_set1_epi32(255));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(clamped));
+  /// The first `count` of x, then those of `other`.
+  static Avx512 load_first(const float* x, std::size_t count, Avx512 other) {
+    return {_mm512_mask_loadu_ps(other.v, static_cast<__mmask16>((1U << count) - 1U), x)};
   }
-  /// a - factor * b
-  static Avx512 difference(const std::int32_t* a, const std::int32_t* b, std::int32_t factor) {
-    const __m512i product = _mm512_mullo_epi32(_mm512_loadu_si512(b), _mm512_set1_epi32(factor));
-    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), product))};
+  /// x [n] * factor, rounded, kInt8Offset added, within 0 to 255.
+  static void store_int8(const float* x, std::size_t n, Avx512 factor, std::uint8_t* out) {
+    const auto rounded = [&](std::size_t i) {
+      return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), factor.v));
+    };
+    // What is packed two by two comes in quarters of 4 bytes of each.
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    const __m512i offset = _mm512_set1_epi8(static_cast<char>(kInt8Offset));
+    std::size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+      const __m512i low = _mm512_packs_epi32(rounded(i), rounded(i + 16));
+      const __m512i high = _mm512_packs_epi32(rounded(i + 32), rounded(i + 48));
+      const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+      _mm512_storeu_si512(out + i, _mm512_xor_si512(bytes, offset));
+    }
+    for (; i < n; i += 16) {
+      const __m128i bytes = _mm512_cvtsepi32_epi8(rounded(i));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_xor_si128(bytes, _mm512_castsi512_si128(offset)));
+    }
+  }
+  static Avx512 difference(const std::int32_t* a, const std::int32_t* b) {
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)))};
   }
   /// Byte `at` of each step of a panel of int8.
   static Avx512 weights(const std::byte* step, int at) {
@@ -106,7 +123,6 @@ struct Avx512 {
 Avx512 operator+(Avx512 a, Avx512 b) { return {_mm512_add_ps(a.v, b.v)}; }
 Avx512 operator-(Avx512 a, Avx512 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 Avx512 operator*(Avx512 a, Avx512 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-Avx512 operator/(Avx512 a, Avx512 b) { return {_mm512_div_ps(a.v, b.v)}; }
 Avx512 fma(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 /// By the CPU's 14 bits and a Newton step: within 2e-7 of it.
 Avx512 reciprocal(Avx512 a) {
@@ -116,7 +132,14 @@ Avx512 reciprocal(Avx512 a) {
 Avx512 min(Avx512 a, Avx512 b) { return {_mm512_min_ps(a.v, b.v)}; }
 Avx512 max(Avx512 a, Avx512 b) { return {_mm512_max_ps(a.v, b.v)}; }
 Avx512 abs(Avx512 a) { return {_mm512_abs_ps(a.v)}; }
-Avx512 round(Avx512 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+/// a * b - c
+Avx512 fms(Avx512 a, Avx512 b, Avx512 c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
+/// A bit for each lane in which a > b.
+std::uint32_t lanes_above(Avx512 a, Avx512 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
+/// The first `count` of a, then zeros.
+Avx512 keep_first(Avx512 a, std::size_t count) {
+  return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1U << count) - 1U), a.v)};
+}
 Avx512 scale_by_power(Avx512 a, Avx512 k) { return {_mm512_scalef_ps(a.v, k.v)}; }
 Avx512 select_negative(Avx512 a, Avx512 yes, Avx512 no) {
   return {_mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.v)), no.v, yes.v)};

@@ -21,7 +21,7 @@ PackedMatrix::PackedMatrix(const Kernels& kernels, std::span<const float> weight
   std::vector<float> row;
   if (format == Format::kInt8) {
     scales_.resize(panels_ * kPanelColumns);
-    sums_.resize(panels_ * parts_ * kPanelColumns);
+    offsets_.resize(panels_ * parts_ * kPanelColumns);
     row.resize(padded);
   }
   const MatrixView matrix{weights.data(), columns, depth, depth};
@@ -46,15 +46,18 @@ void PackedMatrix::pack_int8_panel(const Kernels& kernels, const MatrixView& wei
     scales_[first + lane] = kernels.rows.weights_to_int8(row.data(), row.size(), column);
     for (std::size_t part = 0; part < parts_; ++part) {
       const std::int8_t* const begin = column + part * part_depth_;
-      sums_[(panel * parts_ + part) * kPanelColumns + lane] =
-          std::accumulate(begin, begin + part_depth_, std::int32_t{0});
+      offsets_[(panel * parts_ + part) * kPanelColumns + lane] =
+          kInt8Offset * std::accumulate(begin, begin + part_depth_, std::int32_t{0});
     }
   }
   kernels.rows.transpose(scratch, row.size(), row.size() / kStepBytes, out);
 }
 
 ProductRows::ProductRows(std::size_t capacity, std::size_t depth, Format format, bool tiled)
-    : format_(format), depth_(depth), stride_(padded_depth(depth, format) * bytes_of(format) + kBlockBytes) {
+    : format_(format),
+      depth_(depth),
+      stride_(padded_depth(depth, format) * bytes_of(format) +
+              std::max(kBlockBytes, kPanelColumns * bytes_of(format))) {
   buffer_ = Buffer((capacity + kSpareRows) * stride_);
   sums_ = Buffer((capacity + kSpareRows) * kPanelColumns * sizeof(float));
   if (format != Format::kInt8) return;

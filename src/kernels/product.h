@@ -40,8 +40,9 @@ class PackedMatrix {
     return buffer_.data() + (index * parts_ + part) * part_bytes();
   }
   [[nodiscard]] const float* scales(std::size_t panel) const noexcept { return scales_.data() + panel * kPanelColumns; }
-  [[nodiscard]] const std::int32_t* sums(std::size_t panel, std::size_t part) const noexcept {
-    return sums_.data() + (panel * parts_ + part) * kPanelColumns;
+  /// The sum of each column's weights, times kInt8Offset: what the rows' offset adds to a product.
+  [[nodiscard]] const std::int32_t* offsets(std::size_t panel, std::size_t part) const noexcept {
+    return offsets_.data() + (panel * parts_ + part) * kPanelColumns;
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return buffer_.size(); }
 
@@ -53,11 +54,12 @@ class PackedMatrix {
   Format format_ = Format::kFp32;
   std::size_t panels_ = 0, parts_ = 0, part_depth_ = 0;
   Buffer buffer_;
-  std::vector<float> scales_;       ///< [panels * 32], kInt8
-  std::vector<std::int32_t> sums_;  ///< [panels, parts, 32], kInt8
+  std::vector<float> scales_;          ///< [panels * 32], kInt8
+  std::vector<std::int32_t> offsets_;  ///< [panels, parts, 32], kInt8
 };
 
-/// Rows of a product, in the format of its weights: [capacity, padded depth], and spare rows.
+/// Rows of a product, in the format of its weights: [capacity, padded depth], and spare rows. Behind each row a panel's
+/// columns are free, so that whole tiles may be stored to columns that end inside one.
 class ProductRows {
  public:
   ProductRows() = default;
@@ -69,7 +71,8 @@ class ProductRows {
   [[nodiscard]] const RowScale* scales() const noexcept { return scales_.data(); }
   /// Fills a row. @param x  [depth rounded up to 16], what is beyond the depth 0.
   void set(const Kernels& kernels, std::size_t index, const float* x);
-  /// Fills a tile's part of rows [row, row + height), which is tile + bias. @param tile  [height, kPanelColumns].
+  /// Fills a tile's part of rows [row, row + height), which is tile + bias: any column, whole panels. @param tile
+  /// [height, kPanelColumns].
   void store_tile(const Kernels& kernels, std::size_t row, std::size_t height, std::size_t column, const float* tile,
                   const float* bias);
   /// After the last tile of rows [0, count): a row's scale is known only now.
@@ -156,7 +159,7 @@ void multiply(const Kernels& kernels, const ProductRows& rows, std::size_t count
   run_panels(kernels.tile(weights.format()), {rows.row(0), rows.stride(), count}, panels, first, last, rows.sums(),
              [&](std::size_t row, std::size_t height, std::size_t panel, float* tile) {
                if (weights.format() == Format::kInt8) {
-                 kernels.rows.from_int8(tile, height, rows.scales() + row, weights.sums(panel, part),
+                 kernels.rows.from_int8(tile, height, rows.scales() + row, weights.offsets(panel, part),
                                         weights.scales(panel), weights.panel(panel, part));
                }
                finish(row, height, panel * kPanelColumns, tile);

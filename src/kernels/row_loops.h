@@ -20,49 +20,51 @@ struct RowLoops {
   static constexpr std::size_t kLanes = V::kLanes;
 
   static void layer_norm(const float* x, const float* weight, const float* bias, std::size_t n, float eps, float* out) {
-    V sum = V::set(0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) sum = sum + V::load(x + i);
-    const V mean = V::set(sum.total() / static_cast<float>(n));
-    V squares = V::set(0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) {
-      const V centered = V::load(x + i) - mean;
-      squares = fma(centered, centered, squares);
-    }
-    const V inverse = V::set(1.0F / std::sqrt(squares.total() / static_cast<float>(n) + eps));
+    const V mean = V::set(sum_of(x, n, [](V value) { return value; }) / static_cast<float>(n));
+    const float squares = sum_of(x, n, [&](V value) { return (value - mean) * (value - mean); });
+    const V inverse = V::set(1.0F / std::sqrt(squares / static_cast<float>(n) + eps));
     for (std::size_t i = 0; i < n; i += kLanes) {
       const V centered = (V::load(x + i) - mean) * inverse;
       fma(centered, V::load(weight + i), V::load(bias + i)).store(out + i);
     }
   }
 
-  /// e^x, relative error below 2e-7: 2^k times a polynomial on [-ln 2 / 2, ln 2 / 2]. Below -87.3 it stays at e^-87.3.
+  /// e^x, relative error below 2e-7 + 1.3e-8 |x|: 2^k times a polynomial on [-1 / 2, 1 / 2]. Below -87.3 it stays at
+  /// e^-87.3.
   static V exp(V x) {
     x = min(max(x, V::set(-87.3F)), V::set(88.3F));
-    const V k = round(x * V::set(std::numbers::log2e_v<float>));
-    // ln 2 in two parts, the first exact in few bits.
-    V r = fma(k, V::set(-0.693359375F), x);  // NOLINT(modernize-use-std-numbers): a part of it
-    r = fma(k, V::set(2.12194440e-4F), r);
-    // Minimax coefficients of Cephes' expf.
-    V p = V::set(1.9875691500e-4F);
-    p = fma(p, r, V::set(1.3981999507e-3F));
-    p = fma(p, r, V::set(8.3334519073e-3F));
-    p = fma(p, r, V::set(4.1665795894e-2F));
-    p = fma(p, r, V::set(1.6666665459e-1F));
-    p = fma(p, r, V::set(5.0000001201e-1F));
-    return scale_by_power(fma(p, r * r, r + V::set(1.0F)), k);
+    constexpr float kLog2E = std::numbers::log2e_v<float>;
+    const V shift = V::set(0x1.8p23F);  // what is added to it is rounded to whole numbers
+    const V k = fma(x, V::set(kLog2E), shift) - shift;
+    const V f = fms(x, V::set(kLog2E), k);
+    // The degree's minimax polynomial of 2^f in relative error, exact at 0.
+    V p = V::set(1.326472725e-3F);
+    p = fma(p, f, V::set(9.671512786e-3F));
+    p = fma(p, f, V::set(5.550733744e-2F));
+    p = fma(p, f, V::set(2.402224208e-1F));
+    p = fma(p, f, V::set(6.931469776e-1F));  // NOLINT(modernize-use-std-numbers): not quite ln 2
+    return scale_by_power(fma(p, f, V::set(1.0F)), k);
   }
 
   static void softmax(float* x, std::size_t used, std::size_t n) {
-    for (std::size_t i = used; i < n; ++i) x[i] = -std::numeric_limits<float>::infinity();
-    V largest = V::load(x);
-    for (std::size_t i = kLanes; i < n; i += kLanes) largest = max(largest, V::load(x + i));
+    const std::size_t whole = used / kLanes * kLanes;
+    const V nothing = V::set(-std::numeric_limits<float>::infinity());
+    // A vector that holds what another loop has just stored in pieces would wait for it: the last one is made of masks.
+    const V last = V::load_first(x + whole, used - whole, nothing);
+    V largest = last;
+    for (std::size_t i = 0; i < whole; i += kLanes) largest = max(largest, V::load(x + i));
     const V shift = V::set(largest.largest());
-    for (std::size_t i = 0; i < n; i += kLanes) exp(V::load(x + i) - shift).store(x + i);
-    for (std::size_t i = used; i < n; ++i) x[i] = 0.0F;
     V sum = V::set(0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) sum = sum + V::load(x + i);
-    const V inverse = V::set(1.0F / sum.total());
-    for (std::size_t i = 0; i < n; i += kLanes) (V::load(x + i) * inverse).store(x + i);
+    for (std::size_t i = 0; i < whole; i += kLanes) {
+      const V value = exp(V::load(x + i) - shift);
+      value.store(x + i);
+      sum = sum + value;
+    }
+    const V tail = keep_first(exp(last - shift), used - whole);
+    const V inverse = V::set(1.0F / (sum + tail).total());
+    for (std::size_t i = 0; i < whole; i += kLanes) (V::load(x + i) * inverse).store(x + i);
+    if (whole < n) (tail * inverse).store(x + whole);
+    for (std::size_t i = whole + kLanes; i < n; i += kLanes) V::set(0.0F).store(x + i);
   }
 
   static void to_bf16(const float* x, std::size_t n, std::uint16_t* out) {
@@ -70,25 +72,36 @@ struct RowLoops {
   }
 
   static void to_int8(const float* x, std::size_t n, std::uint8_t* out, RowScale& row) {
-    V magnitudes = V::set(0.0F), largest = V::set(0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) {
+    // Two of each, as an addition takes four of the CPU's steps.
+    V largest[2] = {V::set(0.0F), V::set(0.0F)};     // NOLINT(modernize-avoid-c-arrays)
+    V magnitudes[2] = {V::set(0.0F), V::set(0.0F)};  // NOLINT(modernize-avoid-c-arrays)
+    const auto look = [&](std::size_t i, std::size_t which) {
       const V magnitude = abs(V::load(x + i));
-      magnitudes = magnitudes + magnitude;
-      largest = max(largest, magnitude);
+      magnitudes[which] = magnitudes[which] + magnitude;
+      largest[which] = max(largest[which], magnitude);
+    };
+    std::size_t i = 0;
+    for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+      look(i, 0);
+      look(i + kLanes, 1);
     }
-    float limit = largest.largest();
+    if (i < n) look(i, 0);
+    float limit = max(largest[0], largest[1]).largest();
+    const float mean = (magnitudes[0] + magnitudes[1]).total() / static_cast<float>(n);
     row.outliers.count = 0;
-    // The mean that outliers hide behind is taken again with each held to a few times the first.
-    const V bound = V::set(kBound * magnitudes.total() / static_cast<float>(n));
-    magnitudes = V::set(0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) magnitudes = magnitudes + min(abs(V::load(x + i)), bound);
-    const float threshold = kOutlier * magnitudes.total() / static_cast<float>(n);
-    if (limit > threshold) limit = take_outliers(x, n, threshold, row.outliers);
+    // The mean that outliers hide behind is taken again with each held to a few times the first. It is at least
+    // kBound * mean / limit of the first, so that most rows need no second look.
+    if (limit * limit > kOutlier * kBound * mean * mean) {
+      const V bound = V::set(kBound * mean);
+      const float held = sum_of(x, n, [&](V value) { return min(abs(value), bound); });
+      const float threshold = kOutlier * held / static_cast<float>(n);
+      if (limit > threshold) limit = take_outliers(x, n, threshold, row.outliers);
+    }
     row.scale = limit / 127.0F;
     const V inverse = V::set(limit > 0.0F ? 127.0F / limit : 0.0F);
-    for (std::size_t i = 0; i < n; i += kLanes) V::store_int8(V::load(x + i) * inverse, out + i);
-    for (std::size_t i = 0; i < row.outliers.count; ++i) {
-      out[row.outliers.at[i]] = static_cast<std::uint8_t>(kInt8Offset);
+    V::store_int8(x, n, inverse, out);
+    for (std::size_t j = 0; j < row.outliers.count; ++j) {
+      out[row.outliers.at[j]] = static_cast<std::uint8_t>(kInt8Offset);
     }
   }
 
@@ -96,21 +109,20 @@ struct RowLoops {
     V largest = V::set(0.0F);
     for (std::size_t i = 0; i < n; i += kLanes) largest = max(largest, abs(V::load(x + i)));
     const float scale = largest.largest() / 127.0F;
-    const V divisor = V::set(scale > 0.0F ? scale : 1.0F);
-    auto* const offset = reinterpret_cast<std::uint8_t*>(out);
-    for (std::size_t i = 0; i < n; i += kLanes) V::store_int8(V::load(x + i) / divisor, offset + i);
-    for (std::size_t i = 0; i < n; ++i) offset[i] ^= static_cast<std::uint8_t>(kInt8Offset);  // signed again
+    for (std::size_t i = 0; i < n; ++i) {  // the compiler's own vectors do
+      out[i] = static_cast<std::int8_t>(scale > 0.0F ? std::nearbyint(x[i] / scale) : 0.0F);
+    }
     return scale;
   }
 
-  static void from_int8(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* sums,
+  static void from_int8(void* tile, std::size_t height, const RowScale* rows, const std::int32_t* offsets,
                         const float* scales, const std::byte* panel) {
     auto* values = static_cast<float*>(tile);
     const auto* integers = static_cast<const std::int32_t*>(tile);
     for (std::size_t r = 0; r < height; ++r) {
       const Outliers& outliers = rows[r].outliers;
       for (std::size_t i = 0; i < kPanelColumns; i += kLanes) {
-        V value = V::difference(integers + i, sums + i, kInt8Offset) * V::set(rows[r].scale);
+        V value = V::difference(integers + i, offsets + i) * V::set(rows[r].scale);
         for (std::size_t j = 0; j < outliers.count; ++j) {
           const std::size_t at = outliers.at[j];
           const std::byte* step = panel + ((at / 4) * kPanelColumns + i) * kStepBytes;
@@ -173,6 +185,18 @@ struct RowLoops {
   }
 
  private:
+  /// Of part(x), in a fixed order: four sums side by side, as an addition takes four of the CPU's steps.
+  template <class Part>
+  static float sum_of(const float* x, std::size_t n, Part part) {
+    V sums[4] = {V::set(0.0F), V::set(0.0F), V::set(0.0F), V::set(0.0F)};  // NOLINT(modernize-avoid-c-arrays)
+    std::size_t i = 0;
+    for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+      for (std::size_t j = 0; j < 4; ++j) sums[j] = sums[j] + part(V::load(x + i + j * kLanes));
+    }
+    for (; i < n; i += kLanes) sums[0] = sums[0] + part(V::load(x + i));
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])).total();
+  }
+
   /// work(tile + bias, row, column) for each vector of a tile.
   template <class Work>
   static void for_each(const float* tile, std::size_t height, const float* bias, Work work) {
@@ -188,28 +212,38 @@ struct RowLoops {
 
   /// Takes the largest numbers above the threshold, at most Outliers::kMost. @return the largest magnitude left.
   static float take_outliers(const float* x, std::size_t n, float threshold, Outliers& outliers) {
+    V others = V::set(0.0F);
     float left = 0.0F;
-    for (std::size_t i = 0; i < n; ++i) {
-      const float magnitude = std::abs(x[i]);
-      if (!(magnitude > threshold)) {
-        left = std::max(left, magnitude);
-        continue;
+    for (std::size_t first = 0; first < n; first += kLanes) {
+      const V magnitudes = abs(V::load(x + first));
+      const std::uint32_t above = lanes_above(magnitudes, V::set(threshold));
+      if (above == 0) others = max(others, magnitudes);
+      // Few vectors hold any.
+      for (std::size_t i = first; above != 0 && i < first + kLanes; ++i) {
+        left = std::max(left, take_outlier(x, i, ((above >> (i - first)) & 1U) != 0, outliers));
       }
-      std::size_t place = outliers.count;
-      if (place == Outliers::kMost) {
-        place = 0;
-        for (std::size_t j = 1; j < Outliers::kMost; ++j) {
-          if (std::abs(outliers.value[j]) < std::abs(outliers.value[place])) place = j;
-        }
-        const float smallest = std::abs(outliers.value[place]);
-        left = std::max(left, std::min(smallest, magnitude));
-        if (magnitude <= smallest) continue;
-      } else {
-        ++outliers.count;
-      }
-      outliers.at[place] = static_cast<std::uint16_t>(i);
-      outliers.value[place] = x[i];
     }
+    return std::max(left, others.largest());
+  }
+
+  /// @return the magnitude that is left of number i, or of the one that it takes the place of.
+  static float take_outlier(const float* x, std::size_t i, bool is_above, Outliers& outliers) {
+    const float magnitude = std::abs(x[i]);
+    if (!is_above) return magnitude;
+    float left = 0.0F;
+    std::size_t place = outliers.count;
+    if (place == Outliers::kMost) {
+      place = 0;
+      for (std::size_t j = 1; j < Outliers::kMost; ++j) {
+        if (std::abs(outliers.value[j]) < std::abs(outliers.value[place])) place = j;
+      }
+      left = std::abs(outliers.value[place]);
+      if (magnitude <= left) return magnitude;
+    } else {
+      ++outliers.count;
+    }
+    outliers.at[place] = static_cast<std::uint16_t>(i);
+    outliers.value[place] = x[i];
     return left;
   }
 };

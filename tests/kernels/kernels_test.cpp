@@ -136,7 +136,7 @@ TEST_P(KernelsOf, WeightsArePackedAsPlainLoopsWould) {
         if (format != Format::kInt8) continue;
         EXPECT_EQ(matrix.scales(c / kPanelColumns)[c % kPanelColumns], scale);
         for (std::size_t part = 0; part < matrix.parts(); ++part) {
-          EXPECT_EQ(matrix.sums(c / kPanelColumns, part)[c % kPanelColumns], sums[part]);
+          EXPECT_EQ(matrix.offsets(c / kPanelColumns, part)[c % kPanelColumns], kInt8Offset * sums[part]);
         }
       }
     }
@@ -276,7 +276,7 @@ TEST_P(KernelsOf, TheCheckTellsARightTileFromAWrongOne) {
 TEST(Avx512Tiles, ThoseForBf16AreRightWhicheverIsChosen) {
   if (!best_level() || *best_level() < Level::kAvx512) GTEST_SKIP() << "this CPU has no AVX-512";
   EXPECT_TRUE(tile_is_right(avx512_widened_tile(), Format::kBf16));
-  if (__builtin_cpu_supports("avx512bf16") == 0) GTEST_SKIP() << "this CPU has no AVX512_BF16";
+  if (!static_cast<bool>(__builtin_cpu_supports("avx512bf16"))) GTEST_SKIP() << "this CPU has no AVX512_BF16";
   EXPECT_TRUE(tile_is_right(avx512_bf16_tile(), Format::kBf16));
 }
 
@@ -387,19 +387,19 @@ TEST_P(KernelsOf, AttentionIsPlainLoops) {
       // Probabilities are rounded to bfloat16 too.
       const double tolerance = format == Format::kBf16 ? 4e-3 : 1e-5;
       HeadAttention attention(257, padded, format);
-      FloatRows context(length, padded), last(1, padded);
+      ProductRows context(length, padded, Format::kFp32, true), last(1, padded, Format::kFp32, true);
       for (const bool causal : {false, true}) {
         attention.set_sequence(kernels_, rows.row(0) + part, rows.row(0) + 2 * part, rows.stride(), length);
-        attention.attend(kernels_, rows.row(0), rows.stride(), length, causal, 0, context.row(0), context.stride());
-        attention.attend(kernels_, rows.row(length - 1), rows.stride(), 1, causal, length - 1, last.row(0),
-                         last.stride());
+        attention.attend(kernels_, rows.row(0), rows.stride(), length, causal, 0, context, 0, 0);
+        attention.attend(kernels_, rows.row(length - 1), rows.stride(), 1, causal, length - 1, last, 0, 0);
+        const auto row = [](const ProductRows& of, std::size_t r) { return reinterpret_cast<const float*>(of.row(r)); };
         for (std::size_t r = 0; r < length; ++r) {
           const auto expected = plain_attention(qkv, padded, length, r, causal);
           for (std::size_t d = 0; d < padded; ++d) {
-            ASSERT_NEAR(context.row(r)[d], expected[d], tolerance) << length << " " << r << " " << d;
+            ASSERT_NEAR(row(context, r)[d], expected[d], tolerance) << length << " " << r << " " << d;
           }
         }
-        EXPECT_TRUE(same_bits(last.row(0), context.row(length - 1), padded));
+        EXPECT_TRUE(same_bits(row(last, 0), row(context, length - 1), padded));
       }
     }
   }
