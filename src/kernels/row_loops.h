@@ -72,22 +72,15 @@ struct RowLoops {
   }
 
   static void to_int8(const float* x, std::size_t n, std::uint8_t* out, RowScale& row) {
-    // Two of each, as an addition takes four of the CPU's steps.
-    V largest[2] = {V::set(0.0F), V::set(0.0F)};     // NOLINT(modernize-avoid-c-arrays)
-    V magnitudes[2] = {V::set(0.0F), V::set(0.0F)};  // NOLINT(modernize-avoid-c-arrays)
-    const auto look = [&](std::size_t i, std::size_t which) {
-      const V magnitude = abs(V::load(x + i));
-      magnitudes[which] = magnitudes[which] + magnitude;
-      largest[which] = max(largest[which], magnitude);
-    };
+    Magnitudes even, odd;  // two, as an addition takes four of the CPU's steps
     std::size_t i = 0;
     for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-      look(i, 0);
-      look(i + kLanes, 1);
+      even.add(V::load(x + i));
+      odd.add(V::load(x + i + kLanes));
     }
-    if (i < n) look(i, 0);
-    float limit = max(largest[0], largest[1]).largest();
-    const float mean = (magnitudes[0] + magnitudes[1]).total() / static_cast<float>(n);
+    if (i < n) even.add(V::load(x + i));
+    float limit = max(even.largest, odd.largest).largest();
+    const float mean = (even.sum + odd.sum).total() / static_cast<float>(n);
     row.outliers.count = 0;
     // The mean that outliers hide behind is taken again with each held to a few times the first. It is at least
     // kBound * mean / limit of the first, so that most rows need no second look.
@@ -185,6 +178,15 @@ struct RowLoops {
   }
 
  private:
+  struct Magnitudes {
+    V sum = V::set(0.0F), largest = V::set(0.0F);
+    void add(V x) {
+      const V magnitude = abs(x);
+      sum = sum + magnitude;
+      largest = max(largest, magnitude);
+    }
+  };
+
   /// Of part(x), in a fixed order: four sums side by side, as an addition takes four of the CPU's steps.
   template <class Part>
   static float sum_of(const float* x, std::size_t n, Part part) {
