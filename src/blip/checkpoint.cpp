@@ -9,12 +9,14 @@
 #include <system_error>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "core/atomic_file.h"
 #include "core/fail.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
 #include "core/tensor_match.h"
+#include "core/threads.h"
 
 namespace imagerank::blip {
 namespace {
@@ -220,12 +222,20 @@ std::vector<float> Checkpoint::read(const std::string& parameter) const {
 
 LinearFunction Checkpoint::head() const { return fold_linear_layers(file_.tensors(), head_prefixes(), place_); }
 
-std::string Checkpoint::digest() const {
+std::string Checkpoint::digest(std::size_t threads) const {
+  std::vector<std::pair<const Part*, std::string>> digests;
+  for (const auto& [parameter, part] : parts_) digests.emplace_back(&part, "");
+  share_range(digests.size(), 1, threads, [&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      const TensorView& view = *digests[i].first->view;
+      digests[i].second = sha256_hex(view.bytes);
+      if (!view.is_copy) forget_pages(view.bytes);
+    }
+  });
   Digest whole;
-  for (const auto& [parameter, part] : parts_) {
-    whole.update(fmt::format("{} {} {} {}\n", part.name, type_name(part.view->type), shape_text(part.view->shape),
-                             sha256_hex(part.view->bytes)));
-    if (!part.view->is_copy) forget_pages(part.view->bytes);
+  for (const auto& [part, digest] : digests) {
+    whole.update(
+        fmt::format("{} {} {} {}\n", part->name, type_name(part->view->type), shape_text(part->view->shape), digest));
   }
   return whole.hex_digest();
 }

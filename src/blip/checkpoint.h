@@ -29,7 +29,7 @@ struct CrossConfig {
 /// ImageReward's checkpoint (ImageReward.pt, or the same tensors in any file that TensorFile reads). Sizes are those of
 /// its tensors; heads, which no shape says, are of 64 numbers, and the activation is erf's GELU, as in what was
 /// published: a med_config.json beside it that says otherwise is an error. What it does not use (blip.vision_proj,
-/// position_ids, ...) is left alone, as ImageReward leaves it. Memory-mapped. Not thread-safe.
+/// position_ids, ...) is left alone, as ImageReward leaves it. Memory-mapped. Several threads may read.
 class Checkpoint {
  public:
   /// @throws Error kNotFound, kIo, kCorruptData: naming every tensor that is missing or of another shape.
@@ -42,7 +42,8 @@ class Checkpoint {
   /// The layers behind the text's first state, folded. @throws Error kCorruptData.
   [[nodiscard]] LinearFunction head() const;
   /// SHA-256 (hex) of what is used of it: names, types, shapes and bytes.
-  [[nodiscard]] std::string digest() const;
+  /// @param threads  that read, at most.
+  [[nodiscard]] std::string digest(std::size_t threads) const;
 
  private:
   struct Part {

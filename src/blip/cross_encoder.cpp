@@ -30,7 +30,7 @@ std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 
 std::string name_of(const Checkpoint& checkpoint, const CrossPlace& place) {
   Digest hash;
-  hash.update(checkpoint.digest());
+  hash.update(checkpoint.digest(size(clip::tower_threads())));
   hash.update(MappedFile(place.vocabulary).bytes());
   std::string slug;
   for (const char c : place.weights.stem().string()) {
@@ -74,7 +74,7 @@ struct CrossEncoder::State {
         starts(checkpoint.read("vision.position_embedding")),
         norm_weight(checkpoint.read("vision.post_norm_weight")),
         norm_bias(checkpoint.read("vision.post_norm_bias")),
-        layers(checkpoint, chosen),
+        layers(checkpoint, chosen, size(clip::tower_threads())),
         head(checkpoint.head()) {
     const std::vector<float> first = checkpoint.read("vision.class_embedding");
     const std::vector<float> bias = checkpoint.read("vision.patch_bias");

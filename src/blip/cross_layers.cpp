@@ -6,6 +6,8 @@
 #include <cmath>
 #include <utility>
 
+#include "core/threads.h"
+
 namespace imagerank::blip {
 namespace {
 
@@ -70,8 +72,8 @@ std::string CrossLayers::obstacle(const CrossConfig& config) {
   return "";
 }
 
-CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& kernels)
-    : config_(checkpoint.config()), kernels_(kernels) {
+CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& kernels, std::size_t threads)
+    : config_(checkpoint.config()), kernels_(kernels), layers_(size(checkpoint.config().text.layers)) {
   const std::size_t width = size(config_.text.width), vision = size(config_.vision.width);
   const std::size_t mlp = size(config_.text.mlp_width);
   const std::size_t depth = width / size(config_.text.heads);
@@ -79,9 +81,9 @@ CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& k
   const auto read_norm = [&](const std::string& name) {
     return Norm{checkpoint.read(name + "_weight"), checkpoint.read(name + "_bias")};
   };
-  for (std::int64_t i = 0; i < config_.text.layers; ++i) {
+  share_range(layers_.size(), 1, threads, [&](std::size_t i, std::size_t /*next*/) {
     const std::string name = fmt::format("text.layer{}.", i), self = name + "self_", cross = name + "cross_";
-    Layer& layer = layers_.emplace_back();
+    Layer& layer = layers_[i];
     layer.self_in =
         read_linear(checkpoint, kernels, {self + "query", self + "key", self + "value"}, 3 * width, width, scale);
     layer.self_out = read_linear(checkpoint, kernels, {self + "out"}, width, width);
@@ -93,7 +95,7 @@ CrossLayers::CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& k
     layer.fc1 = read_linear(checkpoint, kernels, {name + "fc1"}, mlp, width);
     layer.fc2 = read_linear(checkpoint, kernels, {name + "fc2"}, width, mlp);
     layer.norm = read_norm(name + "norm");
-  }
+  });
   tokens_ = checkpoint.read("text.token_embedding");
   positions_ = checkpoint.read("text.position_embedding");
   embedding_norm_ = read_norm("text.norm");

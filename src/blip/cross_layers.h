@@ -24,7 +24,8 @@ struct CrossLinear {
 /// buffers.
 class CrossLayers {
  public:
-  CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& kernels);
+  /// @param threads  that read and pack layers, at most.
+  CrossLayers(const Checkpoint& checkpoint, const kernels::Kernels& kernels, std::size_t threads);
 
   /// Of one thread's passes.
   struct Buffers {
