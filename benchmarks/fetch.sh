@@ -54,9 +54,9 @@ timed() { # NAME COMMAND...; wall time, and CPU time of the command alone
 fetch() { # LIST NAME OPTION...
   local list=$1 name=$2
   shift 2
-  empty "$scratch/world"
   cp -r "$scratch/$list" "$scratch/world"
   timed "$name" "$program" fetch --data "$scratch/world" --allow-local --concurrency 64 --per-host 128 --json "$@"
+  empty "$scratch/world" # before the next, which then gets the same memory: on a virtual machine other pages may be dear
 }
 download() { # NAME COMMAND...; into an empty folder
   mkdir "$scratch/peer"
