@@ -76,7 +76,7 @@ exports::ExportCounts export_weighted(const ExportOptions& options, const export
   return exports::export_weights(workspace, settings, weights, scores, options.out, context);
 }
 
-exports::ExportCounts export_to(const ExportOptions& options, exports::ExportSettings settings,
+exports::ExportCounts export_to(const ExportOptions& options, const exports::ExportSettings& settings,
                                 const workspace::Workspace& workspace, const RunContext& context) {
   if (options.to == "csv") return exports::export_csv(workspace, settings, options.out, context);
   if (options.to == "parquet") return exports::export_parquet(workspace, settings, options.out, context);

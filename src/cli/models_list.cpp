@@ -97,7 +97,8 @@ ordered_json cached_models() {
       std::optional<std::filesystem::path> folder;
       try {
         folder = clip::find_cached_model({repository.id, ref});
-      } catch (const Error&) {  // a ref that cannot be read: nothing that --model would find
+      } catch (const Error&) {
+        continue;  // a ref that cannot be read: nothing that --model would find
       }
       if (!folder) continue;
       ordered_json model = cached(name, *folder, clip::find_published(repository.id));

@@ -142,7 +142,7 @@ __attribute__((target("popcnt"))) void compare_popcnt(const std::uint64_t* hashe
 }
 bool has_popcnt() {
   // NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
-  static const bool kResult = __builtin_cpu_supports("popcnt") != 0;
+  static const bool kResult = __builtin_cpu_supports("popcnt");
   return kResult;
 }
 #endif

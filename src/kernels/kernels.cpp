@@ -15,17 +15,17 @@ namespace imagerank::kernels {
 namespace {
 
 // NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
-bool supports_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+bool supports_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool supports_avx512() {
-  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 /// AVX512_BF16, where it is worth having: Intel's product takes four times as long as an FMA, for twice its work
 /// (seen on Emerald Rapids).
-bool gains_by_bf16() { return __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_is("intel") == 0; }
-bool supports_vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
+bool gains_by_bf16() { return __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_is("intel"); }
+bool supports_vnni() { return __builtin_cpu_supports("avx512vnni"); }
 // NOLINTEND(readability-implicit-bool-conversion)
 
 /// XCR0: the state that the system saves for programs.

@@ -135,7 +135,8 @@ class AttentionHead final : public BaseHead {
     const auto split = [](const at::Tensor& rows) {
       return rows.reshape({-1, kTokens, kHeads, kWidth / kHeads}).transpose(1, 2);
     };
-    const at::Tensor scale = at::full({}, 1.0 / std::sqrt(static_cast<double>(kWidth / kHeads)), from.options());
+    constexpr std::int64_t kDepth = kWidth / kHeads;
+    const at::Tensor scale = at::full({}, 1.0 / std::sqrt(static_cast<double>(kDepth)), from.options());
     const at::Tensor weights =
         at::softmax(at::matmul(split(side.query(from)), split(at::linear(to, side.key)).transpose(2, 3)) * scale, -1);
     const at::Tensor seen = at::matmul(weights, split(side.value(to))).transpose(1, 2);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 
 #include "clip/models.h"
@@ -114,10 +115,7 @@ TEST_F(EncoderOfRandomWeights, TheHashFollowsEveryFile) {
     EncoderOptions options;
     options.allow_untrained = true;
     ASSERT_EQ(Encoder::load(copy / "My Model_1", options).name(), name);
-    std::FILE* const stream = std::fopen((copy / "My Model_1" / file).c_str(), "ab");
-    ASSERT_NE(stream, nullptr);
-    std::fputc('\n', stream);
-    std::fclose(stream);
+    std::ofstream(copy / "My Model_1" / file, std::ios::app) << '\n';
     EXPECT_NE(Encoder::load(copy / "My Model_1", options).name(), name) << file;
   }
 }

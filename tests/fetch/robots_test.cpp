@@ -15,10 +15,9 @@ TEST(Robots, ReadsHeaders) {
 }
 
 TEST(Robots, KnowsWhoIsSpokenTo) {
-  for (const char* text : {"noai", "NOAI", "noindex, noai", "noimageai", "imagerank: noai",
-                           "otherbot: noindex, "
-                           "imagerank: noimageai",
-                           "unavailable_after: 25 Jun 2030 15:00:00 PST, noai"}) {
+  for (const char* text :
+       {"noai", "NOAI", "noindex, noai", "noimageai", "imagerank: noai", "otherbot: noindex, imagerank: noimageai",
+        "unavailable_after: 25 Jun 2030 15:00:00 PST, noai"}) {
     EXPECT_TRUE(forbids_ai(text)) << text;
   }
   for (const char* text : {"", "noindex", "none", "noaix", "otherbot: noai", "otherbot: noindex, noai", ",,:,"}) {

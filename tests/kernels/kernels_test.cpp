@@ -276,7 +276,7 @@ TEST_P(KernelsOf, TheCheckTellsARightTileFromAWrongOne) {
 TEST(Avx512Tiles, ThoseForBf16AreRightWhicheverIsChosen) {
   if (!best_level() || *best_level() < Level::kAvx512) GTEST_SKIP() << "this CPU has no AVX-512";
   EXPECT_TRUE(tile_is_right(avx512_widened_tile(), Format::kBf16));
-  if (!static_cast<bool>(__builtin_cpu_supports("avx512bf16"))) GTEST_SKIP() << "this CPU has no AVX512_BF16";
+  if (!__builtin_cpu_supports("avx512bf16")) GTEST_SKIP() << "this CPU has no AVX512_BF16";
   EXPECT_TRUE(tile_is_right(avx512_bf16_tile(), Format::kBf16));
 }
 

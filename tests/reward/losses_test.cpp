@@ -179,7 +179,7 @@ TEST(Losses, PlackettLuceOfABestOneTiesAndShorterListsByHand) {
                                    {4, 4});
   const at::Tensor loss = plackett_luce(u, levels);
   EXPECT_NEAR(at_index(loss, 0), std::log(5.0), 1e-12);
-  const double best = std::log(10.0) - 0.5 * std::log(1.0 * 4.0) - kLn2;
+  const double best = std::numbers::ln10 - 0.5 * std::log(1.0 * 4.0) - kLn2;
   const double rest = std::log(5.0) - 0.5 * std::log(2.0 * 3.0) - kLn2;
   EXPECT_NEAR(at_index(loss, 1), best + rest, 1e-12);
   EXPECT_NEAR(at_index(loss, 2), std::log(1.5), 1e-12);
