@@ -127,8 +127,8 @@ struct Encoder::State {
   }
 
   /// @throws Error kInvalidArgument if the encoder was loaded without this tower.
-  void check_loaded(bool TowerNeed::* tower, const char* what) const {
-    if (need.*tower) return;
+  void check_loaded(bool loaded, const char* what) const {
+    if (loaded) return;
     fail(ErrorCode::kInvalidArgument, "encoder {}: {} need a tower that it was loaded without", name, what);
   }
   void check_tokenizer(const std::filesystem::path& place) const;
@@ -219,7 +219,7 @@ std::string encoder_name(const std::string& model, const EncoderOptions& options
 }
 
 std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::size_t count) const {
-  state_->check_loaded(&TowerNeed::images, "images");
+  state_->check_loaded(state_->need.images, "images");
   const std::size_t image = 3 * image_size() * image_size();
   if (pixels.size() != count * image) {
     fail(ErrorCode::kInvalidArgument, "pixels: expected {} x 3 x {} x {} numbers, found {}", count, image_size(),
@@ -238,7 +238,7 @@ std::vector<float> Encoder::embed_pixels(std::span<const float> pixels, std::siz
 std::size_t Encoder::group_size() const noexcept { return state_->engine->image_group(); }
 
 void Encoder::embed_group(std::span<const float> pixels, std::span<float> vectors) const {
-  state_->check_loaded(&TowerNeed::images, "images");
+  state_->check_loaded(state_->need.images, "images");
   const std::size_t image = 3 * image_size() * image_size();
   if (pixels.size() % image != 0 || vectors.size() != pixels.size() / image * dim()) {
     fail(ErrorCode::kInvalidArgument, "pixels: expected n x {} numbers for n x {}, found {} for {}", image, dim(),
@@ -248,7 +248,7 @@ void Encoder::embed_group(std::span<const float> pixels, std::span<float> vector
 }
 
 std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, std::size_t count) const {
-  state_->check_loaded(&TowerNeed::texts, "texts");
+  state_->check_loaded(state_->need.texts, "texts");
   if (count == 0 && tokens.empty()) return {};
   if (count == 0 || tokens.empty() || tokens.size() % count != 0) {
     fail(ErrorCode::kInvalidArgument, "tokens: expected {} rows of one length, found {} ids", count, tokens.size());
@@ -278,7 +278,7 @@ std::vector<float> Encoder::embed_tokens(std::span<const std::int64_t> tokens, s
 }
 
 TextEmbeddings Encoder::embed_texts(std::span<const std::string> texts) const {
-  state_->check_loaded(&TowerNeed::texts, "texts");
+  state_->check_loaded(state_->need.texts, "texts");
   if (!state_->tokenizer)
     fail(ErrorCode::kInvalidArgument, "encoder {}: texts need a tokenizer, and it was loaded without", name());
   std::unordered_map<std::string_view, std::size_t> unique;

@@ -15,7 +15,7 @@ namespace imagerank {
 void run_on_threads(int count, const std::function<void()>& work);
 
 /// Calls work(first, last) for shares of [0, count), as equal as whole turns of all threads make them, of `group` at
-/// most. No share is begun after one has thrown. @throws what one of them threw first.
+/// most. At least one thread. No share is begun after one has thrown. @throws what one of them threw first.
 void share_range(std::size_t count, std::size_t group, std::size_t threads,
                  const std::function<void(std::size_t first, std::size_t last)>& work);
 

@@ -141,7 +141,6 @@ __attribute__((target("popcnt"))) void compare_popcnt(const std::uint64_t* hashe
   compare_body(hashes, a, begin, end, distance, found);
 }
 bool has_popcnt() {
-  // NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
   static const bool kResult = __builtin_cpu_supports("popcnt");
   return kResult;
 }

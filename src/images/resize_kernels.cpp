@@ -257,10 +257,8 @@ void down_vnni(const std::uint8_t* in, std::size_t stride, std::span<const Weigh
 std::vector<ResizeKernels> find_kernels() {
   std::vector<ResizeKernels> found;
 #if IMAGERANK_X86
-  // NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
   const bool avx2 = __builtin_cpu_supports("avx2");
   const bool vnni = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
-  // NOLINTEND(readability-implicit-bool-conversion)
   if (vnni) found.push_back({"avx512-vnni", encode_vnni, pack_avx2, across_vnni, down_vnni});
   if (avx2) found.push_back({"avx2", encode_avx2, pack_avx2, across_avx2, down_avx2});
 #endif

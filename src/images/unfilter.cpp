@@ -177,7 +177,6 @@ bool unfilter_avx2(std::uint8_t* data, std::size_t rows, std::size_t row_bytes, 
 std::vector<Unfilter> find_unfilters() {
   std::vector<Unfilter> found;
 #if IMAGERANK_X86
-  // NOLINTNEXTLINE(readability-implicit-bool-conversion): GCC gives an int, clang a bool
   if (__builtin_cpu_supports("avx2")) found.push_back({"avx2", unfilter_avx2});
 #endif
   found.push_back({"plain", unfilter_plain});

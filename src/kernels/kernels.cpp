@@ -14,7 +14,6 @@
 namespace imagerank::kernels {
 namespace {
 
-// NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
 bool supports_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool supports_avx512() {
@@ -26,7 +25,6 @@ bool supports_avx512() {
 /// (seen on Emerald Rapids).
 bool gains_by_bf16() { return __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_is("intel"); }
 bool supports_vnni() { return __builtin_cpu_supports("avx512vnni"); }
-// NOLINTEND(readability-implicit-bool-conversion)
 
 /// XCR0: the state that the system saves for programs.
 __attribute__((target("xsave"))) std::uint64_t enabled_state() { return __builtin_ia32_xgetbv(0); }

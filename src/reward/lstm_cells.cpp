@@ -130,10 +130,8 @@ struct ByFirst {
 };
 
 #if defined(__x86_64__)
-// NOLINTBEGIN(readability-implicit-bool-conversion): GCC gives an int, clang a bool
 const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 const bool kHasAvx512 = kHasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-// NOLINTEND(readability-implicit-bool-conversion)
 #define IMAGERANK_AVX2 __attribute__((target("avx2,fma")))
 #define IMAGERANK_AVX512 __attribute__((target("avx512f,avx512dq,fma,prefer-vector-width=512")))
 #else

@@ -213,6 +213,42 @@ TEST_P(KernelsOf, Int8TakesAtMostTheLargestOutliers) {
   }
 }
 
+/// Magnitudes above ten times the mean, once what is above three times it is held there; the mean in float64.
+std::vector<std::size_t> plain_outliers(const std::vector<float>& row, bool& close) {
+  const auto n = static_cast<double>(row.size());
+  double mean = 0.0, held = 0.0;
+  for (const float value : row) mean += std::abs(value) / n;
+  for (const float value : row) held += std::min(static_cast<double>(std::abs(value)), 3.0 * mean) / n;
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (std::abs(row[i]) > 10.0 * held) found.push_back(i);
+    close |= std::abs(std::abs(row[i]) / (10.0 * held) - 1.0) < 1e-4;  // rounding may decide either way
+  }
+  return found;
+}
+
+TEST_P(KernelsOf, Int8OutliersAreThoseOfPlainLoopsWhateverTheRow) {
+  std::size_t with = 0, without = 0;
+  for (unsigned seed = 0; seed < 400; ++seed) {
+    auto row = random_numbers(seed % 2 == 0 ? 768 : 1040, 100 + seed);
+    // From normal numbers to few large ones, as after GELU, and one that is nearly an outlier.
+    for (float& value : row) value *= std::pow(std::abs(value), static_cast<float>(seed % 7) * 0.25F);
+    row[seed % row.size()] = 4.0F + static_cast<float>(seed % 40) * 0.15F;
+    bool close = false;
+    const auto expected = plain_outliers(row, close);
+    if (close || expected.size() > Outliers::kMost) continue;
+    std::vector<std::uint8_t> bytes(row.size());
+    RowScale scale;
+    kernels_.rows.to_int8(row.data(), row.size(), bytes.data(), scale);
+    EXPECT_EQ(std::vector<std::size_t>(scale.outliers.at.begin(), scale.outliers.at.begin() + scale.outliers.count),
+              expected)
+        << seed;
+    ++(expected.empty() ? without : with);
+  }
+  EXPECT_GT(with, 50U);
+  EXPECT_GT(without, 50U);
+}
+
 TEST_P(KernelsOf, ARowOfZerosIsZero) {
   const ProductCase shape{3, 32, 64, 0};
   const std::vector<float> rows(shape.rows * shape.depth);
